@@ -1,0 +1,42 @@
+/* What must hold in every run, and the figures of the report. Knows messages and nodes by number.
+ */
+#ifndef KP_SIM_CHECK_H
+#define KP_SIM_CHECK_H
+
+#include "base/mem.h"
+#include "sim/sim.h"
+
+typedef struct sim_message {
+	kp_time at;
+	uint32_t from;
+	bool sent;     /* the node took it */
+	uint8_t *seen; /* per node: life in which it was delivered, + 1 */
+} sim_message;
+
+typedef struct sim_check {
+	kp_mem *mem;
+	unsigned nodes;
+	sim_message *messages;
+	uint32_t n, cap;
+	float *latency_ms; /* of every delivery that counts */
+	uint64_t n_latency, cap_latency;
+	char violation[200];
+} sim_check;
+
+void sim_check_init(sim_check *c, kp_mem *mem, unsigned nodes);
+void sim_check_fini(sim_check *c);
+
+/* The number of a new message, written into its payload by the caller; UINT32_MAX = out of memory.
+ */
+uint32_t sim_check_published(sim_check *c, kp_time now, uint32_t from);
+
+/* A node's application got it. life: of the node, so that a restarted one may get it again. */
+void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life, uint64_t message);
+
+/* The first violation is kept. */
+void sim_check_fail(sim_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Sorts the latencies and fills the report's figures on them. */
+void sim_check_latencies(sim_check *c, kp_sim_report *r);
+
+#endif

@@ -1,0 +1,370 @@
+/* Byte streams between nodes: latency and bandwidth per direction, a bounded buffer, and the faults
+ * that fit a stream (cut reads, standing still, resets, partitions). */
+#include "base/siphash.h"
+#include "sim/world.h"
+
+#define LINK_BYTES_PER_MS 12500u                 /* 100 Mbit/s */
+#define LINK_BUFFER       ((uint64_t)256 * 1024) /* unread bytes at which the writer waits */
+#define LINK_DIAL_TIMEOUT KP_SEC(5)
+
+struct sim_chunk {
+	struct sim_chunk *next;
+	kp_time at; /* when it arrives */
+	uint32_t n, off;
+	bool eof;
+};
+
+static uint8_t *chunk_bytes(struct sim_chunk *c)
+{
+	return (uint8_t *)(c + 1);
+}
+
+/* The same for both directions and in every run of a seed: 5 to 50 ms. */
+static kp_time link_latency(const sim_world *w, uint32_t a, uint32_t b)
+{
+	uint64_t key[2] = {w->opt.seed, 0};
+	uint32_t ends[2] = {KP_MIN(a, b), KP_MAX(a, b)};
+	uint8_t raw[16];
+	memcpy(raw, key, sizeof raw);
+	return KP_MS(5) + kp_siphash13(raw, ends, sizeof ends) % KP_MS(45);
+}
+
+bool sim_link_cut_off(const sim_world *w, uint32_t from, uint32_t to)
+{
+	bool two_way = sim_has(w, KP_SIM_FAULT_partition),
+	     one_way = sim_has(w, KP_SIM_FAULT_oneway);
+	if ((!two_way && !one_way) || w->now < sim_fault_begin(w) || w->now >= sim_fault_heal(w))
+		return false;
+	bool left = from < w->opt.nodes / 2, right = to < w->opt.nodes / 2;
+	return left != right && (two_way || left);
+}
+
+sim_ep *sim_ep_of(sim_world *w, uint32_t n, kp_id id, uint32_t *index)
+{
+	sim_node *node = &w->nodes[n];
+	if (id.slot >= node->n_eps || node->eps[id.slot] == UINT32_MAX)
+		return NULL;
+	sim_ep *ep = &w->eps[node->eps[id.slot]];
+	if (!kp_id_eq(ep->id, id))
+		return NULL;
+	*index = node->eps[id.slot];
+	return ep;
+}
+
+/* The node learns of an endpoint under the engine's id for it. */
+static kp_err link_bind(sim_world *w, uint32_t index, kp_id id)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_node *node = &w->nodes[ep->node];
+	if (id.slot >= node->n_eps) {
+		uint32_t n = KP_MAX(id.slot + 1, node->n_eps * 2);
+		uint32_t *grown = kp_mem_grow(&w->mem, node->eps, n * sizeof *grown);
+		if (grown == NULL)
+			return KP_E_NOMEM;
+		for (uint32_t i = node->n_eps; i < n; i++)
+			grown[i] = UINT32_MAX;
+		node->eps = grown;
+		node->n_eps = n;
+	}
+	node->eps[id.slot] = index;
+	ep->id = id;
+	ep->open = true;
+	return KP_OK;
+}
+
+static kp_err link_new_pair(sim_world *w, uint32_t *first)
+{
+	if (w->n_eps + 2 > w->cap_eps) {
+		uint32_t cap = w->cap_eps ? w->cap_eps * 2 : 1024;
+		sim_ep *grown = kp_mem_grow(&w->mem, w->eps, cap * sizeof *grown);
+		if (grown == NULL)
+			return KP_E_NOMEM;
+		w->eps = grown;
+		w->cap_eps = cap;
+	}
+	*first = w->n_eps;
+	memset(&w->eps[w->n_eps], 0, 2 * sizeof *w->eps);
+	w->eps[*first].other = *first + 1;
+	w->eps[*first + 1].other = *first;
+	w->n_eps += 2;
+	return KP_OK;
+}
+
+static uint32_t link_find_node(const sim_world *w, const kp_addr *to)
+{
+	for (uint32_t i = 0; i < w->opt.nodes; i++)
+		if (w->nodes[i].engine != NULL && w->nodes[i].addr.port == to->port &&
+		    memcmp(w->nodes[i].addr.ip, to->ip, 4) == 0)
+			return i;
+	return UINT32_MAX;
+}
+
+kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to)
+{
+	uint32_t first, target = link_find_node(w, to);
+	if (link_new_pair(w, &first) != KP_OK)
+		return KP_E_NOMEM;
+	sim_ep *ep = &w->eps[first], *far = &w->eps[first + 1];
+	ep->node = n;
+	ep->life = w->nodes[n].life;
+	if (link_bind(w, first, id) != KP_OK)
+		return KP_E_NOMEM;
+	if (target == UINT32_MAX || sim_link_cut_off(w, n, target) ||
+	    sim_link_cut_off(w, target, n)) {
+		far->node = UINT32_MAX;
+		kp_time wait = target == UINT32_MAX ? KP_MS(20) : LINK_DIAL_TIMEOUT;
+		sim_at(w, w->now + wait,
+		       (sim_event){.kind = SIM_DIALED,
+		                   .node = n,
+		                   .life = ep->life,
+		                   .ep = first,
+		                   .arg = KP_E_UNREACHABLE});
+		return KP_OK;
+	}
+	far->node = target;
+	far->life = w->nodes[target].life;
+	kp_time one_way = link_latency(w, n, target);
+	sim_at(w, w->now + one_way,
+	       (sim_event){.kind = SIM_ACCEPT, .node = target, .life = far->life, .ep = first + 1});
+	sim_at(w, w->now + 2 * one_way,
+	       (sim_event){
+	               .kind = SIM_DIALED, .node = n, .life = ep->life, .ep = first, .arg = KP_OK});
+	return KP_OK;
+}
+
+void sim_link_accept(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_node *node = &w->nodes[ep->node], *from = &w->nodes[w->eps[ep->other].node];
+	kp_addr remote = from->addr;
+	kp_id listener = {0, 1}, id;
+	remote.port = (uint16_t)(40000 + index % 20000); /* an ephemeral port */
+	if (node->accept_paused) {                       /* waits in the backlog */
+		sim_at(w, w->now + KP_MS(50),
+		       (sim_event){.kind = SIM_ACCEPT,
+		                   .node = ep->node,
+		                   .life = ep->life,
+		                   .ep = index});
+		return;
+	}
+	if (kp_engine_on_accept(node->engine, w->now, listener, &remote, &node->addr, &id) !=
+	    KP_OK) {
+		sim_link_close(w, index);
+		return;
+	}
+	if (link_bind(w, index, id) != KP_OK) {
+		w->failed = KP_E_NOMEM;
+		return;
+	}
+	w->eps[index].accepted = true;
+	w->eps[index].reading = true;
+	sim_link_want_read(w, index);
+}
+
+void sim_link_dialed(sim_world *w, uint32_t index, kp_err err)
+{
+	sim_ep *ep = &w->eps[index];
+	if (!ep->open)
+		return;
+	if (err == KP_OK) {
+		ep->reading = true;
+		sim_link_want_read(w, index);
+	}
+	kp_id id = ep->id;
+	uint32_t n = ep->node;
+	kp_engine_on_dialed(w->nodes[n].engine, w->now, id, &w->nodes[n].addr, err);
+}
+
+static void link_append(sim_world *w, uint32_t to, kp_slice data, kp_time at, bool eof)
+{
+	sim_ep *ep = &w->eps[to];
+	struct sim_chunk *c = kp_mem_alloc(&w->mem, sizeof *c + data.n);
+	if (c == NULL) {
+		w->failed = KP_E_NOMEM;
+		return;
+	}
+	c->at = at;
+	c->eof = eof;
+	c->n = (uint32_t)data.n;
+	if (data.n > 0)
+		memcpy(chunk_bytes(c), data.p, data.n);
+	if (ep->tail != NULL)
+		ep->tail->next = c;
+	else
+		ep->head = c;
+	ep->tail = c;
+	ep->queued += data.n;
+	sim_link_want_read(w, to);
+}
+
+/* When what is sent now arrives; order is kept by busy_until. */
+static kp_time link_arrival(sim_world *w, sim_ep *ep, size_t n)
+{
+	kp_time start = KP_MAX(w->now, ep->busy_until);
+	ep->busy_until = start + KP_MS(n) / LINK_BYTES_PER_MS;
+	return ep->busy_until + link_latency(w, ep->node, w->eps[ep->other].node);
+}
+
+static void link_written_later(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_at(w, KP_MAX(w->now, ep->busy_until),
+	       (sim_event){.kind = SIM_WRITTEN, .node = ep->node, .life = ep->life, .ep = index});
+}
+
+void sim_link_write(sim_world *w, uint32_t index, kp_slice data)
+{
+	sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
+	KP_ASSERT(!ep->writing);
+	ep->writing = true;
+	w->nodes[ep->node].bytes += data.n;
+	if (far->node != UINT32_MAX) {
+		uint32_t other = ep->other;
+		kp_time at = link_arrival(w, ep, data.n);
+		link_append(w, other, data, at, false);
+		ep = &w->eps[index];
+		far = &w->eps[other];
+	}
+	ep->write_held = far->queued > LINK_BUFFER;
+	if (!ep->write_held)
+		link_written_later(w, index);
+}
+
+void sim_link_written(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	if (!ep->open || !ep->writing)
+		return;
+	ep->writing = false;
+	kp_engine_on_written(w->nodes[ep->node].engine, w->now, ep->id, KP_OK);
+}
+
+void sim_link_finish(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	if (w->eps[ep->other].node != UINT32_MAX)
+		link_append(w, ep->other, kp_slice_none(), link_arrival(w, ep, 0), true);
+}
+
+static void link_unbind(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_node *node = &w->nodes[ep->node];
+	if (ep->open && ep->id.slot < node->n_eps && node->eps[ep->id.slot] == index)
+		node->eps[ep->id.slot] = UINT32_MAX;
+	ep->open = false;
+	sim_link_free(w, index);
+	/* whoever waits for this end to read waits no longer */
+	sim_ep *far = &w->eps[ep->other];
+	if (far->open && far->write_held) {
+		far->write_held = false;
+		link_written_later(w, ep->other);
+	}
+}
+
+void sim_link_close(sim_world *w, uint32_t index)
+{
+	sim_link_finish(w, index);
+	link_unbind(w, index);
+}
+
+void sim_link_cut(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
+	if (far->node != UINT32_MAX)
+		sim_at(w, w->now + link_latency(w, ep->node, far->node),
+		       (sim_event){.kind = SIM_LOST,
+		                   .node = far->node,
+		                   .life = far->life,
+		                   .ep = ep->other});
+	link_unbind(w, index);
+}
+
+/* The far end was reset: the host reports it unasked, as a socket error. */
+void sim_link_lost(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	if (!ep->open)
+		return;
+	kp_id id = ep->id;
+	uint32_t n = ep->node;
+	link_unbind(w, index);
+	kp_engine_on_closed(w->nodes[n].engine, w->now, id, KP_E_UNREACHABLE);
+}
+
+void sim_link_want_read(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	if (!ep->open || !ep->reading || ep->read_set || ep->head == NULL)
+		return;
+	ep->read_set = true;
+	sim_at(w, KP_MAX(KP_MAX(w->now, ep->head->at), ep->stalled_until),
+	       (sim_event){.kind = SIM_READ, .node = ep->node, .life = ep->life, .ep = index});
+}
+
+static void link_pop(sim_world *w, sim_ep *ep)
+{
+	struct sim_chunk *c = ep->head;
+	ep->head = c->next;
+	if (ep->head == NULL)
+		ep->tail = NULL;
+	kp_mem_free(&w->mem, c);
+}
+
+/* One read of what has arrived, as a socket would give it. */
+void sim_link_read(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	ep->read_set = false;
+	if (!ep->open || !ep->reading || ep->head == NULL)
+		return;
+	uint32_t from = w->eps[ep->other].node, n = ep->node;
+	if (w->now < ep->stalled_until || sim_link_cut_off(w, from, n)) {
+		ep->stalled_until = KP_MAX(ep->stalled_until,
+		                           sim_link_cut_off(w, from, n) ? sim_fault_heal(w) : 0);
+		sim_link_want_read(w, index);
+		return;
+	}
+	kp_id id = ep->id;
+	size_t got = 0, cap = 0;
+	if (ep->head->eof) {
+		link_pop(w, ep);
+	} else {
+		uint8_t *buf = kp_engine_rx_buf(w->nodes[n].engine, id, &cap);
+		if (buf == NULL) { /* READ_RESUME follows */
+			ep->reading = false;
+			return;
+		}
+		bool cut = sim_has(w, KP_SIM_FAULT_split) && kp_rng_below(&w->rng, 4) == 0;
+		while (got < cap && ep->head != NULL && ep->head->at <= w->now && !ep->head->eof) {
+			struct sim_chunk *c = ep->head;
+			size_t take = KP_MIN(cap - got, c->n - c->off);
+			if (cut)
+				take = 1 + (size_t)kp_rng_below(&w->rng, take);
+			memcpy(buf + got, chunk_bytes(c) + c->off, take);
+			got += take;
+			c->off += (uint32_t)take;
+			if (c->off == c->n)
+				link_pop(w, ep);
+			if (cut)
+				break;
+		}
+		ep->queued -= got;
+		sim_ep *far = &w->eps[ep->other];
+		if (far->open && far->write_held && ep->queued <= LINK_BUFFER) {
+			far->write_held = false;
+			link_written_later(w, ep->other);
+		}
+	}
+	sim_mix(w, index, got);
+	kp_engine_on_read(w->nodes[n].engine, w->now, id, got);
+	sim_link_want_read(w, index);
+}
+
+void sim_link_free(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	while (ep->head != NULL)
+		link_pop(w, ep);
+	ep->queued = 0;
+}

@@ -1,0 +1,123 @@
+/* The inside of a simulation: the clock, the heap of events, and the tables of nodes and endpoints.
+ * What a node or a link does with an event stands in node.c and link.c. */
+#ifndef KP_SIM_WORLD_H
+#define KP_SIM_WORLD_H
+
+#include "base/rng.h"
+#include "engine/port.h"
+#include "sim/check.h"
+#include "sim/sim.h"
+
+typedef enum sim_kind {
+	SIM_TICK,      /* node: its deadline has come */
+	SIM_ACCEPT,    /* ep: the connection arrives at its node */
+	SIM_DIALED,    /* ep: the answer to its dial; arg = error */
+	SIM_READ,      /* ep: bytes may be ready */
+	SIM_WRITTEN,   /* ep: its write has left */
+	SIM_LOST,      /* ep: reset */
+	SIM_JOB,       /* node: job is done */
+	SIM_PUBLISH,   /* the next message of the load */
+	SIM_START,     /* node: begins (again) */
+	SIM_CRASH,     /* node: dies; arg = it stays dead */
+	SIM_CRASH_ANY, /* a random node dies */
+	SIM_STALL,     /* a random endpoint stands still */
+	SIM_RESET      /* a random connection is reset */
+} sim_kind;
+
+typedef struct sim_event {
+	kp_time at;
+	uint64_t seq; /* ties in order of creation */
+	sim_kind kind;
+	uint32_t node, life; /* of which incarnation of the node */
+	uint32_t ep;
+	int64_t arg;
+	kp_job *job;
+} sim_event;
+
+struct sim_chunk; /* link.c: bytes under way */
+
+/* One end of a connection. Never reused, so that an index is also a name. */
+typedef struct sim_ep {
+	uint32_t node, life, other;    /* other = index of the far end */
+	kp_id id;                      /* the engine's name for it, at `node` */
+	struct sim_chunk *head, *tail; /* on the way to this end, or arrived and unread */
+	uint64_t queued;               /* bytes of them */
+	kp_time busy_until;            /* this end's sending side */
+	kp_time stalled_until;         /* nothing is delivered here before */
+	bool open;                     /* the node knows it */
+	bool reading, read_set;        /* read_set: a READ event is in the heap */
+	bool writing, write_held; /* a WRITE awaits its WRITTEN; held until the far end reads */
+	bool accepted;
+} sim_ep;
+
+typedef struct sim_node {
+	kp_engine *engine; /* NULL while down */
+	kp_pool *pool;
+	kp_crypto *crypto;
+	uint32_t life; /* incarnations so far */
+	kp_addr addr;  /* where it listens */
+	kp_peer_id peer;
+	uint8_t seed[32]; /* of its identity: the same in every life */
+	kp_time tick_at, up_since, down_since;
+	bool accept_paused, publishing;
+	bool dead;     /* stays down */
+	uint32_t *eps; /* by connection slot */
+	uint32_t n_eps;
+	uint64_t bytes, received, duplicates; /* of former lives */
+	int64_t skew_ns;
+} sim_node;
+
+typedef struct sim_world {
+	kp_sim_options opt;
+	kp_mem mem;
+	kp_rng rng;
+	kp_time now;
+	uint64_t seq, steps, hash;
+	sim_event *heap;
+	uint32_t n_heap, cap_heap;
+	sim_node *nodes;
+	sim_ep *eps;
+	uint32_t n_eps, cap_eps;
+	kp_verify_memo *memo;
+	sim_check check;
+	char bootstrap[160]; /* the first node's address */
+	bool stopping;       /* no node starts and no fault strikes any more */
+	kp_err failed;       /* out of memory somewhere */
+} sim_world;
+
+/* world.c */
+void sim_at(sim_world *w, kp_time at, sim_event ev);
+void sim_mix(sim_world *w, uint64_t a, uint64_t b); /* into the trace hash */
+bool sim_has(const sim_world *w, kp_sim_fault fault);
+
+/* node.c */
+kp_err sim_node_start(sim_world *w, uint32_t n);
+void sim_node_crash(sim_world *w, uint32_t n);
+void sim_node_stop(sim_world *w, uint32_t n); /* gracefully; the loop goes on until it has */
+void sim_node_pump(sim_world *w, uint32_t n); /* does all actions, re-arms the tick */
+void sim_node_publish(sim_world *w, uint32_t n, uint32_t message);
+void sim_node_free(sim_world *w, uint32_t n); /* after it has stopped */
+
+/* link.c */
+kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to);
+void sim_link_accept(sim_world *w, uint32_t ep);
+void sim_link_dialed(sim_world *w, uint32_t ep, kp_err err);
+void sim_link_write(sim_world *w, uint32_t ep, kp_slice data);
+void sim_link_written(sim_world *w, uint32_t ep);
+void sim_link_finish(sim_world *w, uint32_t ep); /* end of file to the far end */
+void sim_link_close(sim_world *w, uint32_t ep); /* this end is gone; the far end sees end of file */
+void sim_link_cut(sim_world *w, uint32_t ep);   /* this end is gone; the far end sees a reset */
+void sim_link_lost(sim_world *w, uint32_t ep);
+void sim_link_read(sim_world *w, uint32_t ep);
+void sim_link_want_read(sim_world *w, uint32_t ep);
+void sim_link_free(sim_world *w, uint32_t ep);
+sim_ep *sim_ep_of(sim_world *w, uint32_t n, kp_id id, uint32_t *index); /* NULL = none */
+bool sim_link_cut_off(const sim_world *w, uint32_t from, uint32_t to);  /* by a partition, now */
+
+/* fault.c */
+void sim_fault_plan(sim_world *w);
+void sim_fault_run(sim_world *w, const sim_event *ev);
+kp_time sim_fault_begin(const sim_world *w); /* of the partition */
+kp_time sim_fault_heal(const sim_world *w);
+
+#endif
