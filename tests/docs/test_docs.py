@@ -1,0 +1,142 @@
+"""The documentation does what it says: programs are compiled and run, commands have the options they
+are shown with, keys and counters exist, links lead somewhere."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("KARAKP2P_BUILD", ROOT / "build" / "release"))
+CLI = str(BUILD / "karakp2p")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """(page, name after `<!-- test:`, code) of every fenced block of a language."""
+    for page in PAGES:
+        text = page.read_text()
+        pattern = r"(?:<!-- test: (\S+) -->\n)?```" + language + r"\n(.*?)```"
+        for name, code in re.findall(pattern, text, re.S):
+            yield page, name, code
+
+
+def compile_c(code, out):
+    source = out.with_suffix(".c")
+    source.write_text(code)
+    subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", source, "-o", out,
+                    f"-I{ROOT / 'abi/include'}", f"-L{BUILD}", "-lkarakp2p", f"-Wl,-rpath,{BUILD}"],
+                   check=True)
+    return str(out)
+
+
+def test_every_c_block_is_named_for_a_test():
+    assert [name for _, name, _ in blocks("c") if name] != []
+    for page, name, code in blocks("c"):
+        assert name, f"{page.name}: a C block without a test:\n{code[:200]}"
+
+
+def test_c_snippets_compile(tmp_path):
+    """Those that are no whole program are put into a function that has what they use."""
+    for _, name, code in blocks("c"):
+        if "int main(" in code:
+            continue
+        body = ("#include <karakp2p.h>\n#include <poll.h>\n#include <stdio.h>\n#include <string.h>\n"
+                "void use(kp2p_bytes b);\nint on_event(kp2p_event *ev, void *ud);\n"
+                "void snippet(kp2p_node *node, kp2p_sender *sender, kp2p_config *config);\n"
+                "void use(kp2p_bytes b) { (void)b; }\n"
+                "int on_event(kp2p_event *ev, void *ud) { (void)ev; (void)ud; return 1; }\n"
+                "void snippet(kp2p_node *node, kp2p_sender *sender, kp2p_config *config)\n{\n"
+                "(void)node; (void)sender; (void)config;\n" + code +
+                "}\nint main(void) { return 0; }\n")
+        compile_c(body, tmp_path / name.replace(".", "_"))
+
+
+class Program:
+    def __init__(self, *command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.lines, self.changed = [], threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip())
+                self.changed.notify_all()
+
+    def wait(self, pattern, timeout=20):
+        def found():
+            return next((m for m in (re.search(pattern, line) for line in list(self.lines)) if m), None)
+        with self.changed:
+            assert self.changed.wait_for(found, timeout), f"no {pattern} in {self.lines}"
+            return found()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)
+
+
+def test_first_program_of_the_readme(tmp_path):
+    code = next(code for page, name, code in blocks("c") if name == "first-program.c")
+    program = compile_c(code, tmp_path / "first")
+    one = Program(program)
+    address = one.wait(r"listening on (\S+)").group(1)
+    # the same content would have the same id and be one message
+    other = compile_c(code.replace('"hello", 5', '"howdy", 5'), tmp_path / "second")
+    two = Program(other, address)
+    one.wait(r"says howdy")
+    two.wait(r"says hello")
+    assert two.interrupt() == 0 and one.interrupt() == 0
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_have_the_options_shown():
+    shown = {}
+    for page, _, code in blocks("sh"):
+        for line in code.splitlines():
+            words = line.split("#")[0].split()
+            if words and words[0].startswith("scripts/"):
+                assert os.access(ROOT / words[0], os.X_OK), f"{page.name}: {line}"
+            if len(words) > 1 and words[0] == "karakp2p" and words[1] in ("node", "sim", "key"):
+                shown.setdefault(words[1], set()).update(w for w in words if w.startswith("--"))
+    assert shown["node"]
+    for command, options in shown.items():
+        text = subprocess.run([CLI, command, "--help"], capture_output=True, text=True).stdout
+        for option in options - {"--help"}:
+            assert option in text, f"karakp2p {command} has no {option}"
+
+
+def names_in_tables(page, column):
+    """Names in backticks in one column of a page's tables."""
+    for line in page.read_text().splitlines():
+        cells = line.strip().strip("|").split("|")
+        if line.startswith("|") and len(cells) > column:
+            yield from re.findall(r"`([a-z_.]+)`", cells[column])
+
+
+def test_operators_page_names_real_keys_and_counters():
+    page = ROOT / "docs" / "operators.md"
+    keys = set(names_in_tables(ROOT / "docs" / "config.md", 0))
+    done = subprocess.run([CLI, "node", "--json"], input="/stats\n/quit\n", capture_output=True,
+                          text=True, timeout=20)
+    stats = next(json.loads(line) for line in done.stdout.splitlines() if '"stats"' in line)
+    known = keys | set(stats)
+    named = set(names_in_tables(page, 2)) | set(names_in_tables(page, 0))
+    assert named and named - known == set()
+
+
+@pytest.mark.parametrize("preset", ["release", "debug", "asan", "tsan", "fuzz"])
+def test_presets_named_in_the_docs_exist(preset):
+    presets = json.loads((ROOT / "CMakePresets.json").read_text())
+    assert preset in [p["name"] for p in presets["configurePresets"]]
