@@ -273,8 +273,11 @@ static void info_stats(kp_engine *e, const kp_host_stat *extra, size_t n_extra, 
 	info_member_u64(w, &first, "dials", e->n_dials);
 	info_member_u64(w, &first, "known_peers", kp_map_count(&e->peers));
 	info_member_u64(w, &first, "pending_messages", kp_gs_pending(e->gs));
-	info_member_u64(w, &first, "memory_bytes", e->env.mem->bytes);
-	info_member_u64(w, &first, "memory_peak", e->env.mem->peak);
+	/* publishers allocate meanwhile */
+	info_member_u64(w, &first, "memory_bytes",
+	                __atomic_load_n(&e->env.mem->bytes, __ATOMIC_RELAXED));
+	info_member_u64(w, &first, "memory_peak",
+	                __atomic_load_n(&e->env.mem->peak, __ATOMIC_RELAXED));
 	info_member_u64(w, &first, "blocks", kp_pool_blocks_live(e->env.pool));
 	for (size_t i = 0; i < n_extra; i++)
 		info_member_u64(w, &first, extra[i].name, extra[i].value);
