@@ -97,6 +97,7 @@ def test_a_restarted_peer_is_found_again(network, kind):
     again = network.stock(fixed, "after", listen=f"/ip4/127.0.0.1/tcp/{port}")
     assert again.peer == stock.peer
     again.wait("subscribed", peer=ours.peer, topic=TOPIC, timeout=40)
+    joined(ours, again)  # its own stream to us may open later than ours to it
     again.publish("back again")
     ours.wait_message("back again")
 
