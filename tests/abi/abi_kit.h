@@ -577,8 +577,13 @@ class Child
 	}
 	void signal(int sig) const
 	{
-		if (pid_ > 0)
-			kill(pid_, sig);
+		if (pid_ <= 0)
+			return;
+		kill(pid_, sig);
+		int status;
+		if (sig ==
+		    SIGSTOP) /* its other threads run on until the whole process has stopped */
+			waitpid(pid_, &status, WUNTRACED);
 	}
 	/* Closes its input and waits for its end; the exit code, or 128 + signal. Kills it after
 	 * a while. */
