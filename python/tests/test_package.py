@@ -1,0 +1,107 @@
+"""The package itself: names, stubs, types, the exported symbols, the table of keys."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import karakp2p
+from karakp2p import _config, _core, aio
+
+PYTHON = REPOSITORY / "python"
+
+
+def run(*args: str | Path) -> None:
+    r = subprocess.run(args, capture_output=True, text=True, check=False, cwd=PYTHON / "tests")
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
+def test_config_is_that_of_the_library() -> None:
+    run(sys.executable, PYTHON / "tools" / "gen_config.py", "--check")
+    keys = [key for key, _ in _config.KEYS.values()]
+    assert len(set(keys)) == len(keys) and all(
+        name == key.replace(".", "_") for name, (key, _) in _config.KEYS.items()
+    )
+    node = karakp2p.Node()
+    assert set(node._info("config")) == set(keys)
+
+
+def test_same_names_in_both_modules() -> None:
+    def public(cls: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(value).parameters)
+            for name, value in inspect.getmembers(cls, inspect.isfunction)
+            if not name.startswith("_") or name == "__init__"
+        }
+
+    for name in aio.__all__:
+        blocking, asynchronous = public(getattr(karakp2p, name)), public(getattr(aio, name))
+        if name == "Sender":
+            blocking.pop("__init__"), asynchronous.pop("__init__")
+        assert blocking == asynchronous, name
+
+
+def test_everything_is_documented() -> None:
+    for module in (karakp2p, aio):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            assert inspect.getdoc(thing), name
+            if inspect.isclass(thing) and thing.__module__.startswith("karakp2p."):
+                for member, value in vars(thing).items():
+                    if not member.startswith("_") and callable(value):
+                        assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_only_the_module_is_exported() -> None:
+    if shutil.which("nm") is None or _core.__file__ is None:
+        pytest.skip("no nm")
+    out = subprocess.run(
+        ["nm", "-D", "--defined-only", _core.__file__], capture_output=True, text=True, check=True
+    ).stdout
+    assert [line.split()[-1] for line in out.splitlines()] == ["PyInit__core"]
+    assert _core.__file__.endswith(".abi3.so")
+
+
+def test_stable_abi_only() -> None:
+    if importlib.util.find_spec("abi3audit") is None or _core.__file__ is None:
+        pytest.skip("no abi3audit")
+    run(
+        sys.executable,
+        "-m",
+        "abi3audit",
+        "--strict",
+        "--assume-minimum-abi3",
+        "3.11",
+        _core.__file__,
+    )
+
+
+def test_mypy_strict() -> None:
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("no mypy")
+    files = [*sorted((PYTHON / "tests").glob("*.py")), REPOSITORY / "examples" / "python"]
+    run(sys.executable, "-m", "mypy", "--strict", "-p", "karakp2p")
+    run(sys.executable, "-m", "mypy", "--strict", *files)
+
+
+def test_stubtest() -> None:
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("no mypy")
+    allow = PYTHON / "tests" / "stubtest_allowlist.txt"
+    run(sys.executable, "-m", "mypy.stubtest", "karakp2p", "--allowlist", allow,
+        "--ignore-unused-allowlist")  # fmt: skip
+
+
+def test_readme_examples_compile() -> None:
+    text = (PYTHON / "README.md").read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        flags = 0x2000  # PyCF_ALLOW_TOP_LEVEL_AWAIT
+        compile(code, "README.md", "exec", flags=flags)
