@@ -45,7 +45,8 @@
  * - Closed: poll gives what is left, then KP2P_ECLOSED; info gives the last snapshot;
  *   set_wakeup(NULL), close and free succeed; everything else is KP2P_ECLOSED.
  *
- * Section numbers "abi §4 A" and so on refer to docs/abi.md, "decisions" to docs/decisions.md. */
+ * "abi §4 A", "decisions" and "protocols 1.3" name pages of the project's design (see
+ * docs/contributing.md); nothing there is needed to use this header. */
 #ifndef KARAKP2P_H
 #define KARAKP2P_H
 
