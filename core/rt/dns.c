@@ -7,6 +7,7 @@
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <strings.h>
 
 #define DNS_TRY_MS 2000 /* first try; doubled by c-ares */
 #define DNS_TRIES  3
@@ -246,8 +247,38 @@ static void dns_on_txt(void *arg, int status, int timeouts, unsigned char *msg, 
 		ares_free_data(txt);
 }
 
+/* RFC 6761: localhost and what ends in .localhost is this machine, whatever hosts file and servers
+ * say. c-ares 1.18 does the same, but loses the name's memory. */
+static bool dns_is_localhost(const char *name)
+{
+	size_t n = strlen(name), tail = strlen("localhost");
+	if (n > 0 && name[n - 1] == '.')
+		n--;
+	return n >= tail && strncasecmp(name + n - tail, "localhost", tail) == 0 &&
+	       (n == tail || name[n - tail - 1] == '.');
+}
+
+static void dns_answer_localhost(kp_rt_dns *d, kp_id id, kp_dns_kind kind)
+{
+	kp_dns_answer a;
+	memset(&a, 0, sizeof a);
+	if (kind == KP_DNS_A) {
+		a.addr.family = 4;
+		a.addr.ip[0] = 127;
+		a.addr.ip[3] = 1;
+	} else {
+		a.addr.family = 6;
+		a.addr.ip[15] = 1;
+	}
+	kp_engine_on_resolved(d->e, kp_rt_now(), id, &a, 1, KP_OK);
+}
+
 void kp_rt_dns_resolve(kp_rt_dns *d, kp_id id, kp_dns_kind kind, const char *name)
 {
+	if (kind != KP_DNS_TXT && dns_is_localhost(name)) {
+		dns_answer_localhost(d, id, kind);
+		return;
+	}
 	kp_err err = dns_open(d);
 	struct dns_question *q = NULL;
 	if (err == KP_OK) {

@@ -113,7 +113,7 @@ TEST(Net, NamesAreResolved)
 	Node a, b;
 	std::string address = a.address(), ip = "/ip4/127.0.0.1";
 	ASSERT_EQ(address.compare(0, ip.size(), ip), 0);
-	for (const char *name : {"/dns4/localhost", "/dns/localhost"}) {
+	for (const char *name : {"/dns4/localhost", "/dns/LocalHost", "/dns4/a.localhost"}) {
 		Event done = b.ask(KP2P_OP_CONNECT, name + address.substr(ip.size()));
 		ASSERT_TRUE(done) << name;
 		EXPECT_EQ(done.code(), 0) << name << ": " << done.bytes(KP2P_F_TEXT);
