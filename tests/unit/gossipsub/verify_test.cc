@@ -152,6 +152,28 @@ TEST(verify, senders_of_copies_get_none_back)
 	net.router->jobs_stuck = false;
 }
 
+/* … also when theirs was another one, by content alone the same. */
+TEST(verify, senders_of_parked_copies_get_none_back)
+{
+	Net net(jobs_only());
+	net.subscribe("t");
+	net.router->jobs_stuck = true;
+	Script a = net.peer({"t"}), b = net.peer({"t"}), c = net.peer({"t"});
+	for (Script *s : {&a, &b, &c})
+		s->send(rpc_graft("t"));
+	a.send(rpc_message(signed_message(a.h, 1, "t", "x")));
+	b.send(rpc_message(signed_message(b.h, 9, "t", "x")));
+	for (Script *s : {&b, &c})
+		s->take();
+	EXPECT_EQ(net.stat(KP_STAT_parked_copies), 1u);
+	finish_jobs(net);
+	net.settle();
+	EXPECT_TRUE(b.take(KP_RPC_MESSAGE).empty());
+	EXPECT_EQ(c.take(KP_RPC_MESSAGE).size(), 1u);
+	EXPECT_EQ(net.payloads().size(), 1u);
+	net.router->jobs_stuck = false;
+}
+
 /* A full FIFO stops the reading of that peer; half free resumes it; nothing is lost. */
 TEST(verify, a_full_queue_holds_the_stream)
 {
