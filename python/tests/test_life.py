@@ -20,10 +20,15 @@ from karakp2p import Node
 
 NODE = 'karakp2p.Node("t", listen="/ip4/127.0.0.1/tcp/0", kad_mode="off", workers=1'
 
+# CPython 3.12 and newer warn of every fork with threads
+FORK = ("-X", "dev", "-W", "ignore::DeprecationWarning")
 
-def expect_clean(code: str, returncode: int = 0, stderr: str = "") -> str:
+
+def expect_clean(
+    code: str, returncode: int = 0, stderr: str = "", flags: tuple[str, ...] = ("-X", "dev")
+) -> str:
     start = time.monotonic()
-    r = run_script(code)
+    r = run_script(code, flags=flags)
     assert r.returncode == returncode, r.stderr
     assert stderr in r.stderr and (stderr or not r.stderr), r.stderr
     assert time.monotonic() - start < 4
@@ -171,7 +176,8 @@ def test_fork() -> None:
         assert b.ping(a.peer_id, 5) >= 0
         b.close(); a.close()
         print("parent works")
-        """
+        """,
+        flags=FORK,
     )
     assert out == "parent works\n"
 
@@ -193,7 +199,8 @@ def test_multiprocessing_fork() -> None:
         p.join()
         assert p.exitcode == 0
         n.close()
-        """
+        """,
+        flags=FORK,
     )
 
 
