@@ -2,6 +2,8 @@
  * it, and a peer in a process of its own that can be stopped and killed. */
 #include "abi_kit.h"
 
+#include <sstream>
+
 namespace
 {
 
@@ -137,13 +139,24 @@ class ProcessEnd : public testing::TestWithParam<const char *>
 {
 };
 
+/* What it said, without the remark of LeakSanitizer that a thread ran while it looked. */
+std::string said(const kit::Child &child)
+{
+	std::istringstream all(child.errors());
+	std::string line, kept;
+	while (std::getline(all, line))
+		if (!kit::sanitized || line.find("was not suspended. False leaks") == line.npos)
+			kept += line + "\n";
+	return kept;
+}
+
 /* abi §5, 1: no trace, no delay, the exit code is the program's. */
 TEST_P(ProcessEnd, WithANode)
 {
 	std::string mode = GetParam();
 	kit::Child child(mode);
 	EXPECT_EQ(child.wait(), mode == "code" ? 7 : 0);
-	EXPECT_EQ(child.errors(), "");
+	EXPECT_EQ(said(child), "");
 	EXPECT_LT(child.took_ms(), kit::sanitized ? 10000 : 2500);
 }
 
