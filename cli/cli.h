@@ -22,8 +22,9 @@ int cli_fail(const char *what, int code, kp2p_error *err);
 /* "karakp2p SUB: TEXT (see karakp2p SUB --help)" to standard error; returns EXIT_MISUSED. */
 int cli_misused(const char *sub, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The key in a key file, malloc'ed; NULL after a message to standard error. With create, a missing
- * file is made with a new key, mode 0600. */
+/* The key in a key file, the caller's (cli_key_free); NULL after a message to standard error. With
+ * create, a missing file is made with a new key, mode 0600. */
 char *cli_key_load(const char *path, bool create);
+void cli_key_free(char *key); /* wipes it */
 
 #endif

@@ -51,6 +51,13 @@ static char *key_make(const char *path)
 	return copy;
 }
 
+void cli_key_free(char *key)
+{
+	if (key != NULL)
+		explicit_bzero(key, strlen(key));
+	free(key);
+}
+
 char *cli_key_load(const char *path, bool create)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -86,7 +93,7 @@ static int key_id(const char *path)
 	if (key == NULL)
 		return EXIT_FAILED;
 	char *id = kp2p_key_peer_id(key, &e);
-	free(key);
+	cli_key_free(key);
 	if (id == NULL) {
 		cli_fail(path, kp2p_error_code(e), e);
 		return EXIT_FAILED;
@@ -101,7 +108,7 @@ static int key_new(const char *path)
 	char *key = key_make(path);
 	if (key == NULL)
 		return EXIT_FAILED;
-	free(key);
+	cli_key_free(key);
 	return key_id(path);
 }
 

@@ -83,8 +83,7 @@ static int node_set_identity(kp2p_config *cfg, const char *path)
 	if (key == NULL)
 		return EXIT_FAILED;
 	int r = kp2p_config_set(cfg, "identity", key, &e);
-	memset(key, 0, strlen(key));
-	free(key);
+	cli_key_free(key);
 	if (r == 0)
 		return 0;
 	cli_fail(path, r, e);
