@@ -405,8 +405,9 @@ KP2P_API int kp2p_node_request(kp2p_node *node, int op, const void *arg, size_t 
                                const void *data, size_t len, int timeout_ms, int64_t token,
                                kp2p_error **err);
 
-/* Asks a request, send or publish to end early. Its one final event still arrives: ECANCELED, or
- * what had happened before. ENOTFOUND: no such token in flight. Never blocks. */
+/* Asks a request, send or publish to end early; a publish while it is queued, signed or held for a
+ * subscriber. Its one final event still arrives: ECANCELED, or what had happened before. ENOTFOUND:
+ * no such token in flight. Never blocks. */
 KP2P_API int kp2p_node_cancel(kp2p_node *node, int64_t token);
 
 /* A snapshot as text, the caller's: kp2p_free. what: "self", "addresses", "peers", "topics",

@@ -37,7 +37,7 @@ extern "C" {
 	X(topics_forgotten) X(subscriptions_refused) X(peers_unserved) X(pubsub_reopens)           \
 	X(pubsub_replaced) X(pubsub_streams_dead) X(publish_held) X(publish_expired)               \
 	X(publish_duplicates) X(publish_no_peers) X(publish_refused) X(seen_evicted)               \
-	X(dropped_peer_gone)                                                                       \
+	X(dropped_peer_gone) X(publish_canceled)                                                   \
 	/* identify, kad, ping */                                                                  \
 	X(identify_sent) X(identify_received) X(identify_errors) X(kad_queries) X(kad_requests)    \
 	X(kad_answers) X(kad_errors) X(pings_sent) X(pings_answered)                          \

@@ -165,7 +165,9 @@ void kp_engine_request(kp_engine *e, kp_time now, const kp_request *r);
  * KP_E_NOTSUP with the text that the caller gets. */
 kp_err kp_request_check(kp_op op, kp_slice arg, kp_slice data, char *text, size_t cap);
 
-kp_err kp_engine_cancel(kp_engine *e, kp_time now, int64_t token); /* KP_E_NOTFOUND */
+/* A request, a direct message, or a publish that is held or being signed: its one final event says
+ * KP_E_CANCELED. KP_E_NOTFOUND: no such token, or its fate is decided. */
+kp_err kp_engine_cancel(kp_engine *e, kp_time now, int64_t token);
 kp_err kp_engine_verdict(kp_engine *e, kp_time now, int64_t token, kp_verdict verdict);
 
 /* JSON (or bare text) of abi.md `info`, engine's part: self, addresses, peers, topics, routing,

@@ -168,7 +168,7 @@ kp_err kp_engine_cancel(kp_engine *e, kp_time now, int64_t token)
 	kp_engine_enter(e, now);
 	kp_map_node *node = kp_map_get(&e->tokens, &token, sizeof token);
 	if (node == NULL)
-		return KP_E_NOTFOUND;
+		return token != 0 ? kp_gs_cancel(e->gs, now, token) : KP_E_NOTFOUND;
 	kp_req_finish(KP_CONTAINER_OF(node, kp_req, by_token), now, KP_E_CANCELED, "canceled");
 	return KP_OK;
 }

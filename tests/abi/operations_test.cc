@@ -77,6 +77,31 @@ TEST(Fate, Canceled)
 	EXPECT_EQ(kp2p_node_cancel(n, 5), KP2P_ENOTFOUND);
 }
 
+/* It waits, signed, for somebody who subscribes. */
+TEST(Fate, CanceledWhileHeld)
+{
+	Node n, other;
+	ASSERT_EQ(n.publish("t", "a", 5), 0);
+	ASSERT_EQ(n.publish("t", "b", 6), 0);
+	ASSERT_TRUE(eventually([&] { return n.stat("publish_held") == 2; }));
+	EXPECT_EQ(kp2p_node_cancel(n, 5), 0);
+	Event end = n.wait_final(5);
+	ASSERT_TRUE(end);
+	EXPECT_EQ(end.type(), KP2P_EV_PUBLISHED);
+	EXPECT_EQ(end.code(), KP2P_ECANCELED);
+	EXPECT_EQ(end.bytes(KP2P_F_TOPIC), "t");
+	EXPECT_EQ(kp2p_node_cancel(n, 5), KP2P_ENOTFOUND);
+	other.must(KP2P_OP_SUBSCRIBE, "t");
+	n.connect(other);
+	EXPECT_EQ(n.wait_final(6).code(), 0);
+	Event m = other.wait_type(KP2P_EV_MESSAGE);
+	EXPECT_EQ(m.bytes(KP2P_F_PAYLOAD), "b");
+	EXPECT_EQ(n.stat("publish_canceled"), 1);
+	EXPECT_EQ(n.close(0), 0);
+	for (Event ev; ev.type() != KP2P_EV_CLOSED; ev = Event(kp2p_node_poll(n, 0, -1)))
+		EXPECT_NE(ev.token(), 5) << "a second end";
+}
+
 TEST(Fate, Closed)
 {
 	Node n;

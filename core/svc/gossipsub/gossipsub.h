@@ -46,6 +46,11 @@ bool kp_gs_publish_ready(kp_gs *gs, kp_time now, const kp_pub *p);
  * in a job; order per node is kept. */
 void kp_gs_publish(kp_gs *gs, kp_time now, kp_pub *p);
 
+/* Ends an own message that still waits, for a recipient or for its signature: its PUBLISHED event
+ * says KP_E_CANCELED, at once or, while a job signs it, when the job is done. KP_E_NOTFOUND: there
+ * is none, or it was cancelled before. */
+kp_err kp_gs_cancel(kp_gs *gs, kp_time now, int64_t token);
+
 /* For a VALIDATE event's token, once. KP_E_NOTFOUND = unknown or expired. */
 kp_err kp_gs_verdict(kp_gs *gs, kp_time now, int64_t token, kp_verdict verdict);
 

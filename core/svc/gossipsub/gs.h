@@ -125,6 +125,7 @@ typedef struct gs_pend {
 	bool in_flight;
 	gs_pend_state state;
 	bool in_fifo, was_held;
+	bool canceled;     /* own, being signed by a job: it goes no further */
 	kp_list fifo;      /* in p->fifo; own messages: gs->signing or gs->held */
 	kp_list batch;     /* in gs->unchecked */
 	kp_list parked;    /* head of the other copies, or the link among them */
@@ -534,7 +535,8 @@ void kp_hold_push(kp_gs *gs, kp_time now, gs_pend *m);
 void kp_hold_flush(kp_gs *gs, kp_time now, gs_topic *t); /* its first subscriber is ready */
 void kp_hold_flush_peer(kp_gs *gs, kp_time now, gs_peer *p);
 void kp_hold_expire(kp_timer *t, kp_time now);
-void kp_hold_end(kp_gs *gs, kp_err code); /* all of them */
+bool kp_hold_cancel(kp_gs *gs, int64_t token); /* false = it is not held */
+void kp_hold_end(kp_gs *gs, kp_err code);      /* all of them */
 
 /* ---- direct.c ---- */
 void kp_gs_direct_dial(kp_gs *gs, kp_time now);

@@ -18,14 +18,20 @@ static void hold_unlink(kp_gs *gs, gs_pend *m)
 	gs->pending--;
 }
 
-/* Nobody came: the id is forgotten, so that the same content may be published again. */
-static void hold_give_up(kp_gs *gs, gs_pend *m, kp_err code)
+/* The id is forgotten, so that the same content may be published again. */
+static void hold_finish(kp_gs *gs, gs_pend *m, kp_err code)
 {
 	hold_unlink(gs, m);
 	kp_seen_del(&gs->seen, m->fp);
+	kp_gs_publish_fate(gs, m, code, 0);
+}
+
+/* Nobody came. */
+static void hold_give_up(kp_gs *gs, gs_pend *m, kp_err code)
+{
 	GS_STAT(gs, publish_expired);
 	GS_STAT(gs, dropped);
-	kp_gs_publish_fate(gs, m, code, 0);
+	hold_finish(gs, m, code);
 }
 
 static gs_pend *hold_oldest(kp_gs *gs)
@@ -77,6 +83,21 @@ void kp_hold_expire(kp_timer *t, kp_time now)
 	while (!kp_list_empty(&gs->held) && hold_oldest(gs)->deadline <= now)
 		hold_give_up(gs, hold_oldest(gs), KP_E_EXPIRED);
 	hold_arm(gs);
+}
+
+bool kp_hold_cancel(kp_gs *gs, int64_t token)
+{
+	KP_LIST_EACH(it, tmp, &gs->held)
+	{
+		gs_pend *m = KP_CONTAINER_OF(it, gs_pend, fifo);
+		if (m->pub->token != token)
+			continue;
+		GS_STAT(gs, publish_canceled);
+		hold_finish(gs, m, KP_E_CANCELED);
+		hold_arm(gs);
+		return true;
+	}
+	return false;
 }
 
 void kp_hold_end(kp_gs *gs, kp_err code)

@@ -122,6 +122,11 @@ static void publish_id(kp_gs *gs, const kp_pub *pub, gs_pend *m)
 /* Signed (or needing no signature): the frame around the data, then on its way. */
 static void publish_finish(kp_gs *gs, kp_time now, gs_pend *m)
 {
+	if (m->canceled) {
+		kp_seen_del(&gs->seen, m->fp);
+		kp_gs_publish_fate(gs, m, KP_E_CANCELED, 0);
+		return;
+	}
 	gs_frame *f = kp_gs_frame_new(gs);
 	if (f == NULL) {
 		kp_seen_del(&gs->seen, m->fp);
@@ -250,6 +255,23 @@ static void publish_sign(kp_gs *gs, kp_time now, gs_pend *m)
 		kp_gs_sign_flush(gs, now);
 	else
 		kp_gs_flush_soon(gs, now);
+}
+
+kp_err kp_gs_cancel(kp_gs *gs, kp_time now, int64_t token)
+{
+	(void)now;
+	KP_LIST_EACH(it, tmp, &gs->signing)
+	{
+		gs_pend *m = KP_CONTAINER_OF(it, gs_pend, fifo);
+		if (m->pub->token != token)
+			continue;
+		if (m->canceled)
+			return KP_E_NOTFOUND;
+		m->canceled = true; /* a job may be reading it */
+		GS_STAT(gs, publish_canceled);
+		return KP_OK;
+	}
+	return kp_hold_cancel(gs, token) ? KP_OK : KP_E_NOTFOUND;
 }
 
 static kp_err publish_judge(const kp_gs *gs, const kp_pub *pub)

@@ -175,6 +175,60 @@ TEST(publish, hold_overflow_ends_the_oldest)
 	EXPECT_LE(net.gs->held_bytes, 1u << 20);
 }
 
+TEST(publish, a_held_message_can_be_cancelled)
+{
+	Net net;
+	for (int64_t i = 1; i <= 3; i++)
+		net.publish("t", std::to_string(i), i);
+	EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), 4), KP_E_NOTFOUND);
+	EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), 1), KP_OK); /* its deadline was the next one */
+	EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), 1), KP_E_NOTFOUND);
+	EXPECT_EQ(fates(net), (std::vector<Fate>{{1, KP_E_CANCELED, 0, "t", karak_id("1")}}));
+	EXPECT_EQ(kp_gs_pending(net.gs), 2u);
+	EXPECT_EQ(net.stat(KP_STAT_publish_canceled), 1u);
+	EXPECT_EQ(net.stat(KP_STAT_publish_expired), 0u);
+	net.publish("t", "1", 5); /* its id is free again */
+	Script a = net.peer({"t"});
+	EXPECT_EQ(data_of(a.take(KP_RPC_MESSAGE)), (std::vector<std::string>{"2", "3", "1"}));
+	auto f = fates(net);
+	ASSERT_EQ(f.size(), 3u);
+	EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), 2), KP_E_NOTFOUND) << "its fate was told";
+}
+
+TEST(publish, a_message_that_is_being_signed_can_be_cancelled)
+{
+	Net net;
+	Script a = net.peer({"t"});
+	net.router->job_delay = KP_MS(5);
+	for (int64_t i = 1; i <= 100; i++) {
+		std::string data = std::to_string(i);
+		kp_gs_publish(net.gs, net.now(),
+		              kp_pub_new(net.router->pool, kp_slice_str("t"),
+		                         kp_slice_of(data.data(), data.size()), i));
+	}
+	net.net->touch(net.router);
+	net.run(KP_MS(1)); /* the first batch is with a worker */
+	ASSERT_TRUE(net.gs->sign_job);
+	auto early = fates(net);
+	for (int64_t token : {50, 100})
+		EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), token), KP_OK) << token;
+	EXPECT_EQ(kp_gs_cancel(net.gs, net.now(), 50), KP_E_NOTFOUND);
+	EXPECT_TRUE(fates(net).empty()) << "a job may still read it";
+	net.run(KP_MS(50));
+	std::map<int64_t, std::vector<int>> ends;
+	for (auto &f : early)
+		ends[f.token].push_back(f.code);
+	for (auto &f : fates(net))
+		ends[f.token].push_back(f.code);
+	for (int64_t i = 1; i <= 100; i++) {
+		bool gone = i == 50 || i == 100;
+		EXPECT_EQ(ends[i], std::vector<int>{gone ? (int)KP_E_CANCELED : (int)KP_OK}) << i;
+	}
+	EXPECT_EQ(a.take(KP_RPC_MESSAGE).size(), 98u);
+	net.publish("t", "50", 101);
+	EXPECT_EQ(fates(net).at(0).code, KP_OK) << "its id is free again";
+}
+
 TEST(publish, hold_can_be_refused)
 {
 	kp_gs_params p = kp_gs_params_default();
