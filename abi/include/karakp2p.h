@@ -147,7 +147,7 @@ extern "C" {
 #define KP2P_OP_PING               3 /* peer id → RTT_US */
 #define KP2P_OP_SUBSCRIBE          4 /* topic / text "validate=1 self=1 inbox=3"; again = replace */
 #define KP2P_OP_UNSUBSCRIBE        5 /* topic */
-#define KP2P_OP_ADD_PROTOCOL       6 /* protocol id: direct messages arrive as MESSAGE */
+#define KP2P_OP_ADD_PROTOCOL       6 /* protocol id / text "inbox=3": messages arrive as MESSAGE */
 #define KP2P_OP_DHT_FIND_PEER      7 /* peer id → FROM, ADDR, one event per address (MORE) */
 #define KP2P_OP_DHT_PROVIDE        8 /* cid; ENOTSUP until built */
 #define KP2P_OP_DHT_FIND_PROVIDERS 9 /* cid → FROM, ADDR with MORE; ENOTSUP until built */
@@ -323,11 +323,12 @@ KP2P_API int kp2p_sender_send(kp2p_sender *sender, const char *peer, const char 
  * valid until the node and all its senders are freed. Or a code < 0. */
 KP2P_API int kp2p_sender_fd(kp2p_sender *sender);
 
-/* --- F. inboxes (abi §4 F) --- */
-/* A node has inbox 0 and, once SUBSCRIBE has routed a topic there, inboxes 1 to 1023. Each is
- * bounded (inbox.max_messages, inbox.max_bytes, inbox.policy); what does not fit is dropped,
- * counted, and told by one DROPPED event. COMPLETE and PUBLISHED with a token are never dropped.
- * Several threads may poll one inbox; each event goes to one of them. */
+/* --- F. inboxes --- */
+/* A node has inbox 0 and, once SUBSCRIBE or ADD_PROTOCOL has routed messages there, inboxes 1 to
+ * 1023. Each is bounded (inbox.max_messages, inbox.max_bytes, inbox.policy); what does not fit is
+ * dropped, counted, and told by one DROPPED event. COMPLETE and PUBLISHED with a token are never
+ * dropped; neither are direct messages with inbox.policy=block: they wait at their sender. Several
+ * threads may poll one inbox; each event goes to one of them. */
 
 /* The next event, the caller's: kp2p_events_free. NULL = none within timeout_ms, or interrupted.
  * Every failure is an event of type CLOSED whose CODE says why (ECLOSED, ESTATE, EINVAL, EFORKED);

@@ -44,7 +44,7 @@ extern "C" {
 	X(ping_timeouts) X(ping_errors) X(identify_pushes_sent) X(identify_pushes_received)        \
 	X(identify_timeouts) X(identify_key_mismatch) X(identify_addrs_dropped)                    \
 	X(identify_protocols_dropped) X(identify_memory) X(app_sent) X(app_received)               \
-	X(app_refused) X(app_dropped) X(app_oversize) X(kad_served) X(kad_refused)                 \
+	X(app_refused) X(app_dropped) X(app_oversize) X(app_holds) X(kad_served) X(kad_refused)    \
 	X(kad_timeouts) X(kad_table_full) X(kad_table_same_ip) X(kad_table_evicted)                \
 	X(kad_table_removed) X(kad_peers_ignored) X(kad_addrs_ignored) X(kad_memory)
 /* clang-format on */

@@ -16,7 +16,11 @@ extern "C" {
 #define KP_CONFIG_TOPICS_MAX 256
 #define KP_TOPIC_MAX         256 /* bytes of a topic of ours */
 
-typedef enum kp_inbox_policy { KP_INBOX_DROP_OLD, KP_INBOX_DROP_NEW } kp_inbox_policy;
+typedef enum kp_inbox_policy {
+	KP_INBOX_DROP_OLD,
+	KP_INBOX_DROP_NEW,
+	KP_INBOX_BLOCK /* direct messages are held back; anything else as DROP_NEW */
+} kp_inbox_policy;
 
 /* Which optional events are produced (key `events`). */
 #define KP_EVENTS_PEERS 1u

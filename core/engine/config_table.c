@@ -124,8 +124,9 @@
 	  "Events that may wait in one inbox.")                                                    \
 	X("inbox.max_bytes", SIZE, s.inbox_max_bytes, CONFIG_CAP, "1..1024GiB", "64MiB",           \
 	  "Bytes of events that may wait in one inbox.")                                           \
-	X("inbox.policy", CHOICE, s.inbox_policy, 0, "drop_old|drop_new", "drop_old",              \
-	  "Which event is dropped when an inbox is full.")                                         \
+	X("inbox.policy", CHOICE, s.inbox_policy, 0, "drop_old|drop_new|block", "drop_old",        \
+	  "Which event is dropped when an inbox is full; block = as drop_new, but direct "         \
+	  "messages are not read until it is down to 3/4.")                                        \
 	X("inbox.total_bytes", SIZE, s.inbox_total_bytes, CONFIG_CAP, "1..1024GiB", "256MiB",      \
 	  "Bytes that may wait in all inboxes together.")                                          \
 	X("outbox.max_messages", COUNT, s.outbox_max_messages, 0, "1..100000000", "65536",         \

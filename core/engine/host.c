@@ -262,7 +262,8 @@ kp_err kp_host_make(kp_engine *e, kp_time now)
 	e->identify = kp_identify_new(h, s->agent, s->protocol_version, kp_host_identified, e);
 	e->kad = s->kad_off ? NULL : kp_kad_new(h, &s->kad, now);
 	e->ping = kp_ping_new(h);
-	e->app = kp_app_new(h, s->gs.max_message_size, kp_req_app_done, e);
+	e->app = kp_app_new(h, s->gs.max_message_size, s->inbox_policy == KP_INBOX_BLOCK,
+	                    kp_req_app_done, e);
 	if (e->gs == NULL || e->identify == NULL || (e->kad == NULL && !s->kad_off) ||
 	    e->ping == NULL || e->app == NULL)
 		return KP_E_NOMEM;

@@ -136,6 +136,11 @@ void kp_engine_send(kp_engine *e, kp_time now, kp_pub *p);
 bool kp_engine_send_ready(kp_engine *e, kp_time now, const kp_pub *p);
 
 typedef enum kp_op {
+/* With inbox.policy=block: direct messages for this inbox are not read (true), or again (false).
+ * The engine also stops by itself after a burst of them, until the host has looked at the inbox and
+ * called this; so call it after events for that inbox were given out, and when it has emptied. */
+void kp_engine_hold_direct(kp_engine *e, kp_time now, uint16_t inbox, bool hold);
+
 	KP_OP_CONNECT = 1,
 	KP_OP_DISCONNECT = 2,
 	KP_OP_PING = 3,

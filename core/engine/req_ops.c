@@ -75,7 +75,8 @@ static bool req_parse_number(kp_slice s, unsigned max, unsigned *out)
 	return s.n > 0 && v <= max;
 }
 
-static bool req_parse_option(kp_slice word, kp_sub_opts *opts)
+/* Words NAME=NUMBER; a protocol knows `inbox` alone. */
+static bool req_parse_option(kp_op op, kp_slice word, kp_sub_opts *opts)
 {
 	const uint8_t *eq = (const uint8_t *)memchr(word.p, '=', word.n);
 	unsigned v;
@@ -88,6 +89,8 @@ static bool req_parse_option(kp_slice word, kp_sub_opts *opts)
 		return false;
 	if (inbox)
 		opts->inbox = (uint16_t)v;
+	else if (op != KP_OP_SUBSCRIBE)
+		return false;
 	else if (kp_slice_eq_str(name, "validate"))
 		opts->validate = v != 0;
 	else if (kp_slice_eq_str(name, "self"))
@@ -97,8 +100,9 @@ static bool req_parse_option(kp_slice word, kp_sub_opts *opts)
 	return true;
 }
 
-static kp_err req_parse_options(kp_slice data, kp_sub_opts *opts, char *text, size_t cap)
+static kp_err req_parse_options(kp_op op, kp_slice data, kp_sub_opts *opts, char *text, size_t cap)
 {
+	bool sub = op == KP_OP_SUBSCRIBE;
 	memset(opts, 0, sizeof *opts);
 	while (data.n > 0) {
 		size_t n = 0;
@@ -107,9 +111,10 @@ static kp_err req_parse_options(kp_slice data, kp_sub_opts *opts, char *text, si
 		kp_slice word = kp_slice_take(&data, n);
 		if (data.n > 0)
 			kp_slice_take(&data, 1);
-		if (word.n > 0 && !req_parse_option(word, opts))
-			return req_say(text, cap, "subscribe", word,
-			               "is not one of validate=0|1, self=0|1, inbox=0..1023");
+		if (word.n > 0 && !req_parse_option(op, word, opts))
+			return req_say(text, cap, sub ? "subscribe" : "add_protocol", word,
+			               sub ? "is not one of validate=0|1, self=0|1, inbox=0..1023"
+			                   : "is not inbox=0..1023");
 	}
 	return KP_OK;
 }
@@ -131,14 +136,14 @@ kp_err kp_request_check(kp_op op, kp_slice arg, kp_slice data, char *text, size_
 		return req_parse_peer("find_peer", arg, &peer, text, cap);
 	case KP_OP_SUBSCRIBE:
 		err = req_check_topic("subscribe", arg, text, cap);
-		return err == KP_OK ? req_parse_options(data, &opts, text, cap) : err;
+		return err == KP_OK ? req_parse_options(op, data, &opts, text, cap) : err;
 	case KP_OP_UNSUBSCRIBE:
 		return req_check_topic("unsubscribe", arg, text, cap);
 	case KP_OP_ADD_PROTOCOL:
 		if (arg.n > 1 && arg.n <= REQ_PROTOCOL_MAX && arg.p[0] == '/' &&
 		    kp_utf8_valid(arg) && memchr(arg.p, '\n', arg.n) == NULL &&
 		    memchr(arg.p, 0, arg.n) == NULL)
-			return KP_OK;
+			return req_parse_options(op, data, &opts, text, cap);
 		return req_say(text, cap, "add_protocol", arg,
 		               "is not a protocol id; one begins with / and has at most 140 bytes");
 	case KP_OP_DHT_PROVIDE:
@@ -348,7 +353,7 @@ static kp_err req_now(kp_engine *e, kp_time now, const kp_request *r, char *text
 	case KP_OP_DISCONNECT:
 		return req_disconnect(e, now, r->arg, text, cap);
 	case KP_OP_SUBSCRIBE:
-		err = req_parse_options(r->data, &opts, text, cap);
+		err = req_parse_options(r->op, r->data, &opts, text, cap);
 		KP_ASSERT(err == KP_OK);
 		return kp_gs_subscribe(e->gs, now, r->arg, &opts);
 	case KP_OP_UNSUBSCRIBE:
@@ -358,11 +363,15 @@ static kp_err req_now(kp_engine *e, kp_time now, const kp_request *r, char *text
 		return err;
 	default:
 		KP_ASSERT(r->op == KP_OP_ADD_PROTOCOL);
-		err = kp_app_serve(e->app, now, r->arg);
+		err = req_parse_options(r->op, r->data, &opts, text, cap);
+		KP_ASSERT(err == KP_OK);
+		err = kp_app_serve(e->app, now, r->arg, opts.inbox);
 		if (err == KP_OK)
 			e->addrs_changed = true; /* identify push */
 		else if (err == KP_E_DUPLICATE)
 			req_say(text, cap, "add_protocol", r->arg, "is served already");
+		else if (err == KP_E_LIMIT)
+			req_say(text, cap, "add_protocol", r->arg, "is one protocol too many");
 		return err;
 	}
 }

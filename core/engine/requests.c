@@ -207,6 +207,12 @@ bool kp_engine_send_ready(kp_engine *e, kp_time now, const kp_pub *p)
 	       kp_app_may_send(e->app, now, &peer, protocol, p->data_n);
 }
 
+void kp_engine_hold_direct(kp_engine *e, kp_time now, uint16_t inbox, bool hold)
+{
+	kp_engine_enter(e, now);
+	kp_app_hold(e->app, now, inbox, hold);
+}
+
 void kp_engine_send(kp_engine *e, kp_time now, kp_pub *p)
 {
 	kp_engine_enter(e, now);

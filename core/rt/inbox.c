@@ -20,6 +20,16 @@ struct kp_rt_inbox {
 	uint16_t number;
 };
 
+static bool bits_has(const uint64_t *bits, unsigned i)
+{
+	return (bits[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void bits_set(uint64_t *bits, unsigned i)
+{
+	bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 static void inbox_free(kp_rt_inboxes *in, kp_rt_inbox *ib)
 {
 	KP_ASSERT(kp_list_empty(&ib->waiters));
@@ -81,6 +91,12 @@ kp_err kp_rt_inboxes_init(kp_rt_inboxes *in, kp_mem *mem, kp_pool *pool, uint32_
 static bool event_is_kept(const kp_event *ev)
 {
 	return ev->type == KP_EV_COMPLETE || (ev->type == KP_EV_PUBLISHED && ev->token != 0);
+}
+
+/* What inbox.policy=block holds back at its source instead of dropping it. */
+static bool event_is_direct(const kp_event *ev)
+{
+	return ev->type == KP_EV_MESSAGE && ev->f[KP_F_PROTOCOL].p != NULL;
 }
 
 static bool inbox_owes_drop(const kp_rt_inbox *ib)
@@ -183,15 +199,27 @@ static bool inbox_fits(const kp_rt_inboxes *in, const kp_rt_inbox *ib, size_t by
 	       in->total_bytes + bytes <= in->limits.total_bytes;
 }
 
+static void inbox_count_drops(kp_rt_inboxes *in, kp_rt_inbox *ib, uint64_t n)
+{
+	ib->dropped += n;
+	in->dropped += n;
+	if (ib->spare == NULL)
+		ib->spare = kp_event_new(in->pool, KP_EV_DROPPED, 0);
+}
+
 /* ev has been dropped: counted here, freed by the caller of kp_rt_inbox_put. */
 static void inbox_drop(kp_rt_inboxes *in, kp_rt_inbox *ib, kp_event *ev, kp_event **dropped)
 {
-	ib->dropped++;
-	in->dropped++;
-	if (ib->spare == NULL)
-		ib->spare = kp_event_new(in->pool, KP_EV_DROPPED, 0);
+	inbox_count_drops(in, ib, 1);
 	ev->next = *dropped;
 	*dropped = ev;
+}
+
+/* The next drop is told behind what waits now; drops not yet told stay where they are. */
+static void inbox_tell_after(kp_rt_inbox *ib)
+{
+	if (ib->dropped == 0)
+		ib->told_after = ib->tail;
 }
 
 /* Makes room by the policy. False: the new event is the one to be dropped. */
@@ -202,8 +230,7 @@ static bool inbox_make_room(kp_rt_inboxes *in, kp_rt_inbox *ib, const kp_event *
 	if (inbox_fits(in, ib, bytes))
 		return true;
 	if (in->limits.policy != KP_INBOX_DROP_OLD) {
-		if (ib->dropped == 0)
-			ib->told_after = ib->tail;
+		inbox_tell_after(ib);
 		return false;
 	}
 	while (!inbox_fits(in, ib, bytes)) {
@@ -219,7 +246,7 @@ static void inbox_changed(kp_rt_inboxes *in, kp_rt_inbox *ib)
 {
 	bool any = inbox_has_any(ib);
 	if (any && !ib->ready.up) {
-		in->filled[ib->number / 64] |= UINT64_C(1) << (ib->number % 64);
+		bits_set(in->filled, ib->number);
 		in->any_filled = true;
 	}
 	kp_rt_ready_set(&ib->ready, any || in->closed);
@@ -239,12 +266,22 @@ static void inbox_put_one(kp_rt_inboxes *in, kp_event *ev, kp_event **dropped)
 		ev->inbox = 0;
 		ib = in->box[0];
 	}
-	if (!event_is_kept(ev) && !inbox_make_room(in, ib, ev, dropped)) {
+	bool block = in->limits.policy == KP_INBOX_BLOCK && event_is_direct(ev);
+	if (ev->type == KP_EV_DROPPED) { /* the engine itself had to drop so many */
+		inbox_tell_after(ib);
+		in->offered += (uint64_t)ev->count;
+		inbox_count_drops(in, ib, (uint64_t)ev->count);
+		ev->next = *dropped;
+		*dropped = ev;
+	} else if (!block && !event_is_kept(ev) && !inbox_make_room(in, ib, ev, dropped)) {
+		in->offered++;
 		inbox_drop(in, ib, ev, dropped);
 	} else {
+		in->offered++;
 		inbox_append(in, ib, ev);
-		in->delivered++;
 	}
+	if (block)
+		bits_set(in->direct, ib->number);
 	inbox_changed(in, ib);
 	inbox_wake_waiters(ib);
 }
@@ -258,6 +295,57 @@ kp_event *kp_rt_inbox_put(kp_rt_inboxes *in, kp_event *const *evs, size_t n)
 		inbox_put_one(in, evs[i], &dropped);
 	pthread_mutex_unlock(&in->lock);
 	return dropped;
+}
+
+/* --- holding direct messages back --- */
+
+/* At one of its bounds; or, when it is held already, not yet down to 3/4 of all of them. */
+static bool inbox_must_hold(const kp_rt_inboxes *in, const kp_rt_inbox *ib)
+{
+	const kp_rt_inbox_limits *l = &in->limits;
+	if (!bits_has(in->held, ib->number))
+		return ib->n >= l->max_messages || ib->bytes >= l->max_bytes ||
+		       in->total_bytes >= l->total_bytes;
+	return ib->n > l->max_messages / 4 * 3 || ib->bytes > l->max_bytes / 4 * 3 ||
+	       in->total_bytes > l->total_bytes / 4 * 3;
+}
+
+/* After events were taken: wakes the loop when a held inbox may go on. */
+static void inbox_ease(kp_rt_inboxes *in)
+{
+	for (unsigned i = 0; in->n_held > 0 && !in->eased && !in->closed && i < KP_RT_INBOXES;
+	     i++) {
+		if (!bits_has(in->held, i) || inbox_must_hold(in, in->box[i]))
+			continue;
+		in->eased = true;
+		kp_rt_kick_send(in->kick);
+	}
+}
+
+void kp_rt_inbox_hold(kp_rt_inboxes *in, void (*fn)(void *ctx, unsigned box, bool hold), void *ctx)
+{
+	uint64_t told[KP_RT_INBOXES / 64], held[KP_RT_INBOXES / 64];
+	if (in->limits.policy != KP_INBOX_BLOCK)
+		return;
+	pthread_mutex_lock(&in->lock);
+	for (unsigned i = 0; i < KP_RT_INBOXES / 64; i++)
+		told[i] = in->direct[i] | in->held[i];
+	for (unsigned i = 0; i < KP_RT_INBOXES; i++) {
+		if (!bits_has(told, i))
+			continue;
+		bool was = bits_has(in->held, i), hold = inbox_must_hold(in, in->box[i]);
+		if (was != hold) {
+			in->held[i / 64] ^= UINT64_C(1) << (i % 64);
+			in->n_held += hold ? 1u : UINT32_MAX;
+		}
+	}
+	memcpy(held, in->held, sizeof held);
+	memset(in->direct, 0, sizeof in->direct);
+	in->eased = false;
+	pthread_mutex_unlock(&in->lock);
+	for (unsigned i = 0; i < KP_RT_INBOXES; i++)
+		if (bits_has(told, i))
+			fn(ctx, i, bits_has(held, i));
 }
 
 /* --- taking --- */
@@ -317,9 +405,11 @@ static int inbox_take_now(kp_rt_inboxes *in, kp_rt_inbox *ib, kp_rt_take *t)
 		t->sent += (ev->flags & KP_RT_EVF_SENT) != 0;
 		t->requested += (ev->flags & KP_RT_EVF_REQUESTED) != 0;
 		ev->flags &= (uint16_t)~KP_RT_EVF_HOST;
+		in->delivered += ev->type != KP_EV_DROPPED;
 		t->out[n++] = ev;
 	}
 	inbox_changed(in, ib);
+	inbox_ease(in);
 	if (n == 0 && t->needed > bytes)
 		return KP_E_TOOBIG;
 	return (int)n;
@@ -396,11 +486,11 @@ void kp_rt_inbox_filled(kp_rt_inboxes *in, bool all, void (*fn)(void *ctx, int b
 		memset(filled, 0, sizeof filled);
 	for (unsigned i = 0; all && i < KP_RT_INBOXES; i++) {
 		if (in->box[i] != NULL && inbox_has_any(in->box[i]))
-			filled[i / 64] |= UINT64_C(1) << (i % 64);
+			bits_set(filled, i);
 	}
 	pthread_mutex_unlock(&in->lock);
 	for (unsigned i = 0; any && fn != NULL && i < KP_RT_INBOXES; i++) {
-		if ((filled[i / 64] >> (i % 64) & 1) != 0)
+		if (bits_has(filled, i))
 			fn(ctx, (int)i);
 	}
 }
@@ -442,13 +532,15 @@ void kp_rt_inbox_close(kp_rt_inboxes *in)
 	pthread_mutex_unlock(&in->lock);
 }
 
-void kp_rt_inbox_sizes(kp_rt_inboxes *in, uint64_t *events, uint64_t *bytes)
+void kp_rt_inbox_get_stats(kp_rt_inboxes *in, kp_rt_inbox_stats *out)
 {
-	uint64_t n = 0;
+	memset(out, 0, sizeof *out);
 	pthread_mutex_lock(&in->lock);
 	for (unsigned i = 0; i < KP_RT_INBOXES; i++)
-		n += in->box[i] != NULL ? in->box[i]->n_all : 0;
-	*bytes = in->total_bytes;
+		out->waiting += in->box[i] != NULL ? in->box[i]->n_all : 0;
+	out->bytes = in->total_bytes;
+	out->offered = in->offered;
+	out->delivered = in->delivered;
+	out->dropped = in->dropped;
 	pthread_mutex_unlock(&in->lock);
-	*events = n;
 }

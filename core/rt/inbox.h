@@ -33,9 +33,15 @@ typedef struct kp_rt_inboxes {
 	uint64_t total_bytes;                /* of droppable events */
 	uint64_t filled[KP_RT_INBOXES / 64]; /* were empty and are not any more: wake-ups due */
 	bool any_filled;
+	/* policy KP_INBOX_BLOCK: got direct messages since the loop looked; over its bounds */
+	uint64_t direct[KP_RT_INBOXES / 64], held[KP_RT_INBOXES / 64];
+	uint32_t n_held;
+	bool eased;       /* a held one has room again: the loop has been told */
+	kp_rt_kick *kick; /* the loop; may be NULL without KP_INBOX_BLOCK */
 	bool started, closed;
 	uint32_t *wake_next; /* atomic, the node's: the next call that would block is KP_E_INTR */
-	uint64_t delivered, dropped; /* events, stats */
+	/* events, stats: offered = delivered (taken by the application) + dropped + waiting */
+	uint64_t offered, delivered, dropped;
 } kp_rt_inboxes;
 
 kp_err kp_rt_inboxes_init(kp_rt_inboxes *in, kp_mem *mem, kp_pool *pool, uint32_t *wake_next,
@@ -69,6 +75,11 @@ size_t kp_rt_packed_size(const kp_event *ev);
 /* Gives n events, in order. Returns the dropped ones (linked by `next`), for the caller to free. */
 kp_event *kp_rt_inbox_put(kp_rt_inboxes *in, kp_event *const *evs, size_t n);
 
+/* KP_INBOX_BLOCK: for each inbox that got direct messages since the last call, or whose state has
+ * changed, fn(ctx, box, hold), without the lock: whether their streams must wait. They wait from
+ * when a bound is reached until all have fallen to 3/4. */
+void kp_rt_inbox_hold(kp_rt_inboxes *in, void (*fn)(void *ctx, unsigned box, bool hold), void *ctx);
+
 /* Inboxes that were filled since the last call, or with `all` those that are not empty: calls
  * fn(ctx, box) without the lock. */
 void kp_rt_inbox_filled(kp_rt_inboxes *in, bool all, void (*fn)(void *ctx, int box), void *ctx);
@@ -78,8 +89,11 @@ bool kp_rt_inbox_interrupt(kp_rt_inboxes *in); /* waiters return KP_E_INTR; fals
 /* Nothing more will be put: pending DROPPED events are made, waiters return. Any thread, once. */
 void kp_rt_inbox_close(kp_rt_inboxes *in);
 
-/* Droppable events and their bytes now waiting (stats). */
-void kp_rt_inbox_sizes(kp_rt_inboxes *in, uint64_t *events, uint64_t *bytes);
+typedef struct kp_rt_inbox_stats {
+	uint64_t waiting, bytes; /* now; bytes of the droppable ones */
+	uint64_t offered, delivered, dropped;
+} kp_rt_inbox_stats;
+void kp_rt_inbox_get_stats(kp_rt_inboxes *in, kp_rt_inbox_stats *out);
 
 #ifdef __cplusplus
 }

@@ -21,12 +21,13 @@ static void info_host_stat(kp_host_stat *s, size_t *n, const char *name, uint64_
 static size_t info_host_stats(kp_rt *rt, kp_host_stat s[INFO_STATS])
 {
 	size_t n = 0;
-	uint64_t events, bytes;
-	kp_rt_inbox_sizes(&rt->inbox, &events, &bytes);
-	info_host_stat(s, &n, "inbox_messages", events);
-	info_host_stat(s, &n, "inbox_bytes", bytes);
-	info_host_stat(s, &n, "inbox_delivered", rt->inbox.delivered);
-	info_host_stat(s, &n, "inbox_dropped", rt->inbox.dropped);
+	kp_rt_inbox_stats in;
+	kp_rt_inbox_get_stats(&rt->inbox, &in);
+	info_host_stat(s, &n, "inbox_messages", in.waiting);
+	info_host_stat(s, &n, "inbox_bytes", in.bytes);
+	info_host_stat(s, &n, "inbox_offered", in.offered);
+	info_host_stat(s, &n, "inbox_delivered", in.delivered);
+	info_host_stat(s, &n, "inbox_dropped", in.dropped);
 	pthread_mutex_lock(&rt->cmd.lock);
 	info_host_stat(s, &n, "outbox_messages", rt->cmd.n);
 	info_host_stat(s, &n, "outbox_bytes", rt->cmd.bytes);

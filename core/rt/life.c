@@ -61,7 +61,9 @@ static kp_err life_make_queues(kp_rt *rt)
 	il.policy = s->inbox_policy;
 	kp_rt_jobs_init(&rt->jobs, &rt->kick);
 	kp_rt_wakeup_init(&rt->wakeup);
-	return kp_rt_inboxes_init(&rt->inbox, &rt->mem, rt->pool, &rt->wake_next, &il);
+	kp_err err = kp_rt_inboxes_init(&rt->inbox, &rt->mem, rt->pool, &rt->wake_next, &il);
+	rt->inbox.kick = &rt->kick;
+	return err;
 }
 
 static kp_err life_make_parts(kp_rt *rt, char *text, size_t cap)

@@ -45,6 +45,12 @@ void kp_rt_loop_free_dropped(kp_rt *rt)
 	}
 }
 
+static void loop_on_hold(void *ctx, unsigned box, bool hold)
+{
+	kp_rt *rt = (kp_rt *)ctx;
+	kp_engine_hold_direct(rt->e, kp_rt_now(), (uint16_t)box, hold);
+}
+
 /* Nobody will give a verdict on a VALIDATE event that was dropped: ignore the message now. */
 static void loop_settle_dropped(kp_rt *rt)
 {
@@ -438,6 +444,7 @@ void kp_rt_loop_turn(kp_rt *rt)
 		loop_feed_all(rt);
 	if (running) {
 		kp_rt_loop_flush(rt);
+		kp_rt_inbox_hold(&rt->inbox, loop_on_hold, rt);
 		loop_settle_dropped(rt);
 		kp_rt_wakeup_fire(rt, false);
 		loop_check_wake(rt);

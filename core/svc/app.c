@@ -15,18 +15,24 @@
 #define APP_IN_MAX           32u       /* inbound streams per connection, all protocols */
 #define APP_AGREED_FIRST     KP_MS(10) /* first look whether the peer has agreed; doubles */
 #define APP_AGREED_LAST      KP_MS(640)
+#define APP_BURST            (256u << 10) /* bytes of events between two looks of the host */
 
 /* An id we have heard of: served, or only sent to. Lives as long as the service, since streams
  * borrow the text. */
 struct app_id {
 	char text[APP_PROTOCOL_LEN_MAX + 1];
 	bool served;
+	uint16_t inbox;  /* where its messages go */
+	kp_list streams; /* app_stream.of_id: inbound */
+	bool held;       /* they are not read */
+	uint64_t burst;  /* bytes of its events since the host looked */
 };
 
 struct kp_app {
 	kp_host *h;
 	const kp_env *env;
 	uint32_t max;
+	bool block;
 	kp_app_done_fn done;
 	void *ctx;
 	struct app_id *ids[APP_PROTOCOLS_MAX];
@@ -70,6 +76,8 @@ struct app_msg {
 struct app_stream {
 	struct app_lane *lane; /* outbound, while it lives */
 	kp_lenframe frame;     /* inbound */
+	kp_list of_id;         /* inbound: app_id.streams */
+	kp_stream *s;
 };
 
 static const kp_proto_ops app_proto_ops; /* below */
@@ -87,6 +95,28 @@ static struct app_id *app_id_find(kp_app *a, kp_slice text, uint32_t *index)
 	return NULL;
 }
 
+/* A held stream keeps its connection from being idle: what waits in it must not get lost. */
+static void app_stream_hold(kp_stream *s, bool hold)
+{
+	kp_stream_set_idle(s, !hold);
+	if (hold)
+		kp_stream_hold(s);
+	else
+		kp_stream_resume(s);
+}
+
+static void app_id_hold(kp_app *a, struct app_id *id, bool hold)
+{
+	id->burst = 0;
+	if (id->held == hold)
+		return;
+	id->held = hold;
+	if (hold)
+		kp_stat_add(a->env->stats, KP_STAT_app_holds, 1);
+	KP_LIST_EACH(it, tmp, &id->streams)
+	app_stream_hold(KP_CONTAINER_OF(it, struct app_stream, of_id)->s, hold);
+}
+
 static kp_err app_id_get(kp_app *a, kp_slice text, uint32_t *index)
 {
 	if (text.n < 2 || text.n > APP_PROTOCOL_LEN_MAX || text.p[0] != '/' ||
@@ -100,12 +130,13 @@ static kp_err app_id_get(kp_app *a, kp_slice text, uint32_t *index)
 	if (id == NULL)
 		return KP_E_NOMEM;
 	memcpy(id->text, text.p, text.n);
+	kp_list_init(&id->streams);
 	*index = (uint32_t)a->n_ids;
 	a->ids[a->n_ids++] = id;
 	return KP_OK;
 }
 
-kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol)
+kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol, uint16_t inbox)
 {
 	uint32_t index;
 	a->last = now;
@@ -115,7 +146,16 @@ kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol)
 	if (a->ids[index]->served)
 		return KP_E_DUPLICATE;
 	a->ids[index]->served = true;
+	a->ids[index]->inbox = inbox;
 	return KP_OK;
+}
+
+void kp_app_hold(kp_app *a, kp_time now, uint16_t inbox, bool hold)
+{
+	a->last = now;
+	for (size_t i = 0; i < a->n_ids; i++)
+		if (a->ids[i]->served && a->ids[i]->inbox == inbox)
+			app_id_hold(a, a->ids[i], hold);
 }
 
 bool kp_app_find(kp_app *a, kp_slice protocol, kp_proto_binding *out)
@@ -405,7 +445,8 @@ static void app_deliver(kp_app *a, kp_stream *s, kp_time now, kp_ref data)
 {
 	char from[KP_PEER_ID_TEXT_MAX];
 	size_t from_n = kp_peer_id_text(kp_stream_peer(s), from);
-	kp_slice protocol = kp_slice_str(kp_stream_proto(s).id);
+	struct app_id *id = a->ids[kp_stream_proto(s).version];
+	kp_slice protocol = kp_slice_str(id->text);
 	kp_event *ev = kp_event_new(a->env->pool, KP_EV_MESSAGE, from_n + protocol.n + 1);
 	if (ev == NULL) {
 		kp_stat_add(a->env->stats, KP_STAT_app_dropped, 1);
@@ -413,6 +454,7 @@ static void app_deliver(kp_app *a, kp_stream *s, kp_time now, kp_ref data)
 		return;
 	}
 	ev->flags = KP_EVF_NO_SEQ;
+	ev->inbox = id->inbox;
 	ev->time_ns = kp_env_wall(a->env, now);
 	kp_event_copy(ev, KP_F_FROM, kp_slice_of(from, from_n));
 	kp_event_copy(ev, KP_F_PROTOCOL, protocol);
@@ -421,7 +463,10 @@ static void app_deliver(kp_app *a, kp_stream *s, kp_time now, kp_ref data)
 	else
 		kp_event_copy(ev, KP_F_PAYLOAD, kp_slice_of("", 0));
 	kp_stat_add(a->env->stats, KP_STAT_app_received, 1);
+	id->burst += kp_event_bytes(ev);
 	kp_host_event(a->h, ev);
+	if (a->block && id->burst >= APP_BURST)
+		app_id_hold(a, id, true);
 }
 
 static kp_err app_on_open(void *svc, kp_stream *s, kp_time now)
@@ -433,9 +478,14 @@ static kp_err app_on_open(void *svc, kp_stream *s, kp_time now)
 		return KP_OK;
 	if (a->stopped)
 		return KP_E_CLOSED;
+	struct app_id *id = a->ids[kp_stream_proto(s).version];
 	st->frame.skip_big = true;
+	st->s = s;
 	a->n_streams++;
-	kp_stream_set_idle(s, true); /* the sender keeps it; what arrives restarts the idle time */
+	kp_list_init(&st->of_id);
+	kp_list_push(&id->streams, &st->of_id);
+	/* the sender keeps it; what arrives restarts the idle time */
+	app_stream_hold(s, id->held);
 	return KP_OK;
 }
 
@@ -460,7 +510,7 @@ static kp_err app_on_data(void *svc, kp_stream *s, kp_time now, kp_slice in)
 			kp_lenframe_skip(&st->frame);
 		}
 	}
-	kp_stream_set_idle(s, true);
+	kp_stream_set_idle(s, !a->ids[kp_stream_proto(s).version]->held);
 	return err == KP_E_PROTO ? err : KP_OK;
 }
 
@@ -480,10 +530,12 @@ static void app_on_close(void *svc, kp_stream *s, kp_time now, kp_err why)
 	struct app_stream *st = (struct app_stream *)kp_stream_state(s);
 	a->last = now;
 	a->n_streams--;
-	if (!kp_stream_outbound(s))
+	if (!kp_stream_outbound(s)) {
+		kp_list_del(&st->of_id);
 		kp_lenframe_fini(&st->frame);
-	else if (st->lane != NULL)
+	} else if (st->lane != NULL) {
 		app_lane_closed(st->lane, now, why);
+	}
 }
 
 static const kp_proto_ops app_proto_ops = {
@@ -511,7 +563,7 @@ static void app_on_stop(void *svc, kp_time now)
 
 const kp_svc_ops kp_app_svc_ops = {.name = "app", .on_stop = app_on_stop};
 
-kp_app *kp_app_new(kp_host *h, uint32_t max, kp_app_done_fn done, void *ctx)
+kp_app *kp_app_new(kp_host *h, uint32_t max, bool block, kp_app_done_fn done, void *ctx)
 {
 	const kp_env *env = kp_host_env(h);
 	kp_app *a = (kp_app *)kp_mem_alloc(env->mem, sizeof(*a));
@@ -523,6 +575,7 @@ kp_app *kp_app_new(kp_host *h, uint32_t max, kp_app_done_fn done, void *ctx)
 	a->h = h;
 	a->env = env;
 	a->max = max;
+	a->block = block;
 	a->done = done;
 	a->ctx = ctx;
 	return a;

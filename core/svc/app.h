@@ -17,13 +17,18 @@ typedef void (*kp_app_done_fn)(void *ctx, kp_time now, int64_t token, kp_err err
 
 extern const kp_svc_ops kp_app_svc_ops;
 
-/* max: largest message in and out, in bytes. */
-kp_app *kp_app_new(kp_host *h, uint32_t max, kp_app_done_fn done, void *ctx);
+/* max: largest message in and out, in bytes. block: streams may be held (kp_app_hold). */
+kp_app *kp_app_new(kp_host *h, uint32_t max, bool block, kp_app_done_fn done, void *ctx);
 void kp_app_free(kp_app *a);
 
-/* Serves an id from now on; inbound messages arrive as MESSAGE events with PROTOCOL. KP_E_INVAL not
- * starting with '/', KP_E_DUPLICATE served already, KP_E_LIMIT. */
-kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol);
+/* Serves an id from now on; inbound messages arrive as MESSAGE events with PROTOCOL, in this inbox.
+ * KP_E_INVAL not starting with '/', KP_E_DUPLICATE served already, KP_E_LIMIT. */
+kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol, uint16_t inbox);
+
+/* With `block`: the inbound streams of every protocol of this inbox are not read while it is held,
+ * and their senders get no more credit. They also hold themselves after a burst of events, until
+ * the host has looked at the inbox and said so here. */
+void kp_app_hold(kp_app *a, kp_time now, uint16_t inbox, bool hold);
 
 /* For the engine's protocol lookup. */
 bool kp_app_find(kp_app *a, kp_slice protocol, kp_proto_binding *out);

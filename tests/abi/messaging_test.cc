@@ -598,6 +598,27 @@ TEST(Validate, NoVerdictInTimeIsIgnore)
 	EXPECT_EQ(m.bytes(KP2P_F_PAYLOAD), "in time");
 }
 
+/* Beyond validate.max_pending: ignored, counted, and told where the message would have come. */
+TEST(Validate, OverflowIsTold)
+{
+	Line l(Keys{{"validate.max_pending", "3"}});
+	l.b.must(KP2P_OP_SUBSCRIBE, "t", "validate=1 inbox=2");
+	for (int i = 0; i < 10; i++)
+		EXPECT_EQ(l.a.publish("t", std::to_string(i)), 0);
+	ASSERT_TRUE(eventually([&] { return l.b.stat("validate_overflows") == 7; }));
+	int64_t told = 0, asked = 0;
+	while (told + asked < 10) {
+		Event ev(kp2p_node_poll(l.b, 2, kit::patience_ms));
+		ASSERT_TRUE(ev);
+		if (ev.type() == KP2P_EV_DROPPED)
+			told += ev.integer(KP2P_F_COUNT);
+		asked += ev.type() == KP2P_EV_VALIDATE;
+	}
+	EXPECT_EQ(told, 7);
+	EXPECT_EQ(l.b.stat("inbox_dropped"), 7);
+	EXPECT_GE(score_of(l.b, l.a.id()), 0) << "our limit is not its fault";
+}
+
 TEST(Validate, AfterCloseIsClosed)
 {
 	Line l;

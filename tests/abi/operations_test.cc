@@ -162,6 +162,24 @@ TEST(Direct, ManyInOrder)
 
 TEST(Direct, FailuresComplete)
 {
+TEST(Direct, AnInboxOfItsOwn)
+{
+	Pair p;
+	p.b.must(KP2P_OP_ADD_PROTOCOL, "/chat/1", "inbox=5");
+	p.b.must(KP2P_OP_ADD_PROTOCOL, "/chat/2");
+	Error err;
+	EXPECT_EQ(kp2p_node_request(p.b, KP2P_OP_ADD_PROTOCOL, "/x/1", SIZE_MAX, "inbox=5 self=1",
+	                            14, 0, 0, err),
+	          KP2P_EINVAL);
+	EXPECT_NE(err.text().find("self=1"), std::string::npos) << err.text();
+	ASSERT_EQ(p.a.send(p.b.id(), "/chat/1", "five", 1), 0);
+	ASSERT_EQ(p.a.send(p.b.id(), "/chat/2", "zero", 2), 0);
+	Event five = p.b.wait_message("five", 5), zero = p.b.wait_message("zero");
+	ASSERT_TRUE(five && zero);
+	EXPECT_EQ(five.integer(KP2P_F_INBOX), 5);
+	EXPECT_EQ(zero.integer(KP2P_F_INBOX), 0);
+}
+
 	Pair p;
 	ASSERT_EQ(p.a.send(p.b.id(), "/nobody/serves/this", "x", 1), 0);
 	Event unknown = p.a.wait_final(1);

@@ -301,8 +301,28 @@ TEST(SlowConsumer, MemoryStaysWithinTheBytesOfTheInbox)
 	EXPECT_EQ(static_cast<int64_t>(got.size()) - 1 + sum_dropped(got), s.offered);
 }
 
-/* All inboxes together have a bound as well. With drop_new what has come is what was delivered and
- * what was dropped. */
+/* offered = delivered + dropped + waiting, of all inboxes, at any time. */
+TEST(SlowConsumer, NothingIsLostWithoutBeingCounted)
+{
+	Slow s(Keys{{"inbox.max_messages", "16"}});
+	auto expect_sum = [&] {
+		vectors::Json st = s.b.json("stats");
+		EXPECT_EQ(st["inbox_offered"].number(), st["inbox_delivered"].number() +
+		                                                st["inbox_dropped"].number() +
+		                                                st["inbox_messages"].number());
+		return st["inbox_delivered"].number();
+	};
+	int64_t before = expect_sum();
+	s.offer(100, 20);
+	ASSERT_TRUE(s.wait_arrived());
+	EXPECT_EQ(expect_sum(), before + 1) << "the mark: waiting is not delivered";
+	EXPECT_EQ(s.b.stat("inbox_dropped"), 84);
+	drain(s.b);
+	EXPECT_EQ(expect_sum(), before + 17) << "DROPPED is not one of them";
+	EXPECT_EQ(s.b.stat("inbox_messages"), 0);
+}
+
+/* All inboxes together have a bound as well. */
 TEST(SlowConsumer, InboxesShareATotal)
 {
 	Slow s(Keys{{"inbox.total_bytes", "200KiB"}, {"inbox.policy", "drop_new"}});
@@ -315,12 +335,48 @@ TEST(SlowConsumer, InboxesShareATotal)
 		          0);
 	ASSERT_TRUE(eventually([&] {
 		vectors::Json now = s.b.json("stats");
-		return now["inbox_delivered"].number() + now["inbox_dropped"].number() -
-		               before["inbox_delivered"].number() ==
-		       400;
+		return now["inbox_offered"].number() - before["inbox_offered"].number() == 400;
 	}));
 	EXPECT_LE(s.b.stat("inbox_bytes"), 200 << 10);
 	EXPECT_GT(s.b.stat("inbox_bytes"), 190 << 10);
+}
+
+/* inbox.policy=block: direct messages wait at their sender, which feels it; gossip drops. */
+TEST(SlowConsumer, BlockHoldsDirectMessagesBack)
+{
+	Node a(local({{"outbox.max_bytes", "1MiB"}})),
+	        b(local({{"inbox.policy", "block"}, {"inbox.max_messages", "64"}}));
+	b.must(KP2P_OP_ADD_PROTOCOL, "/bulk/1", "inbox=1");
+	b.must(KP2P_OP_SUBSCRIBE, "t", "inbox=1");
+	a.connect(b);
+	ASSERT_TRUE(a.wait_subscribers("t", 1));
+	const int total = kit::times(3000, 400);
+	const std::string id = b.id(), pad(20000, ' '); /* 60 MB: no window holds it */
+	std::thread sender([&] {
+		for (int i = 0; i < total; i++)
+			ASSERT_EQ(
+			        a.send(id, "/bulk/1", std::to_string(i) + pad, 0, kit::patience_ms),
+			        0)
+			        << i;
+	});
+	ASSERT_TRUE(eventually([&] { return b.stat("app_holds") > 0; }));
+	for (int i = 0; i < 50; i++) /* the inbox is full: gossip is dropped */
+		ASSERT_EQ(a.publish("t", std::to_string(i), 0, kit::patience_ms), 0);
+	ASSERT_TRUE(eventually([&] { return b.stat("inbox_dropped") == 50; }));
+	EXPECT_LT(b.stat("inbox_messages"), 64 + 100);
+	EXPECT_LT(b.stat("app_received"), total);
+	int64_t next = 0, dropped = 0;
+	while (next < total) {
+		Event ev(kp2p_node_poll(b, 1, kit::patience_ms));
+		ASSERT_TRUE(ev) << "stopped after " << next;
+		if (ev.type() == KP2P_EV_DROPPED)
+			dropped += ev.integer(KP2P_F_COUNT);
+		else
+			ASSERT_EQ(std::stoll(ev.bytes(KP2P_F_PAYLOAD)), next++);
+	}
+	sender.join();
+	EXPECT_EQ(dropped, 50);
+	EXPECT_EQ(b.stat("app_dropped"), 0);
 }
 
 TEST(SlowConsumer, CompletionsAreNeverDropped)

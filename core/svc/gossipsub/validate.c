@@ -17,11 +17,25 @@ static void validate_arm(kp_gs *gs)
 	kp_timer_set(gs->env->timers, &gs->validate_timer, at);
 }
 
+/* The application is told, in the inbox where the message would have come, that it missed one. */
+static void validate_overflow(kp_gs *gs, const gs_pend *m)
+{
+	GS_STAT(gs, validate_overflows);
+	GS_STAT(gs, dropped);
+	kp_event *ev = kp_event_new(gs->env->pool, KP_EV_DROPPED, 0);
+	if (ev == NULL) {
+		GS_STAT(gs, events_dropped);
+		return;
+	}
+	ev->inbox = m->t->opts.inbox;
+	ev->count = 1;
+	kp_host_event(gs->host, ev);
+}
+
 bool kp_gs_validate(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	if (gs->n_validating >= gs->par.validate_max_pending) {
-		GS_STAT(gs, validate_overflows);
-		GS_STAT(gs, dropped);
+		validate_overflow(gs, m);
 		return false;
 	}
 	kp_event *ev = kp_gs_message_event(gs, now, KP_EV_VALIDATE, m);
@@ -29,9 +43,8 @@ bool kp_gs_validate(kp_gs *gs, kp_time now, gs_pend *m)
 		return false;
 	m->token = gs->next_token++;
 	if (kp_map_put(&gs->tokens, &m->by_token, &m->token, sizeof m->token) != KP_OK) {
-		GS_STAT(gs, validate_overflows);
-		GS_STAT(gs, dropped);
 		kp_event_free(ev);
+		validate_overflow(gs, m);
 		return false;
 	}
 	m->deadline = kp_time_add(now, gs->par.validate_timeout_ns);

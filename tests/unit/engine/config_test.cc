@@ -247,7 +247,7 @@ TEST(config, every_key)
 	        {"memory.max", "64MiB", "64MiB", {"1MiB"}, "8MiB..1024GiB"},
 	        {"inbox.max_messages", "9", "9", {"0"}, "1..100000000"},
 	        {"inbox.max_bytes", "9MiB", "9MiB", {"0"}, "1..1024GiB"},
-	        {"inbox.policy", "drop_new", "drop_new", {"drop", "block"}, "drop_old|drop_new"},
+	        {"inbox.policy", "block", "block", {"drop", "BLOCK"}, "drop_old|drop_new|block"},
 	        {"inbox.total_bytes", "90MiB", "90MiB", {"0"}, "1..1024GiB"},
 	        {"outbox.max_messages", "9", "9", {"0"}, "1..100000000"},
 	        {"outbox.max_bytes", "9MiB", "9MiB", {"0"}, "1..1024GiB"},

@@ -46,6 +46,9 @@ TEST(request, check_names_the_culprit)
 	check(KP_OP_SUBSCRIBE, std::string(257, 'x'), "", KP_E_INVAL);
 	check(KP_OP_UNSUBSCRIBE, "\xff\xfe", "", KP_E_INVAL);
 	check(KP_OP_ADD_PROTOCOL, "/chat/1", "", KP_OK);
+	check(KP_OP_ADD_PROTOCOL, "/chat/1", " inbox=1023 ", KP_OK);
+	for (auto bad : {"inbox=1024", "inbox=", "self=1", "validate=0", "inbox", "x"})
+		check(KP_OP_ADD_PROTOCOL, "/chat/1", bad, KP_E_INVAL);
 	for (auto bad : {"", "/", "chat", "/a\nb"})
 		check(KP_OP_ADD_PROTOCOL, bad, "", KP_E_INVAL);
 	for (kp_op op : {KP_OP_DHT_PROVIDE, KP_OP_DHT_FIND_PROVIDERS, KP_OP_DHT_PUT, KP_OP_DHT_GET})
@@ -234,6 +237,36 @@ TEST(request, direct_messages_have_back_pressure)
 	kp_pub *p = kp_pub_new(a.pool, net::str(target), net::str(data), 0);
 	EXPECT_TRUE(kp_engine_send_ready(a.engine, n.now, p));
 	kp_pub_free(p);
+}
+
+/* inbox.policy=block: nothing is lost, and the sender feels it, while the inbox is held. */
+TEST(request, held_direct_messages_wait_at_their_sender)
+{
+	Net n;
+	Node &a = n.add({{"kad.mode", "off"}}),
+	     &b = n.add({{"kad.mode", "off"}, {"inbox.policy", "block"}, {"idle_timeout", "5"}});
+	b.request(KP_OP_ADD_PROTOCOL, "/bulk/1", "inbox=2");
+	a.request(KP_OP_CONNECT, b.addr());
+	n.run(KP_SEC(1));
+	const std::string data(50000, 'x');
+	const size_t total = 60; /* 3 MB: far more than a stream's first window */
+	kp_engine_hold_direct(b.engine, n.now, 2, true);
+	std::vector<int64_t> tokens;
+	for (size_t i = 0; i < total; i++)
+		tokens.push_back(a.send(b, "/bulk/1", data));
+	n.run(KP_SEC(20));
+	EXPECT_TRUE(a.connected(b)) << "not idle while something waits";
+	EXPECT_EQ(b.of_type(KP_EV_MESSAGE).size(), 0u);
+	EXPECT_TRUE(a.completions(tokens.back()).empty()) << "it fits into no window";
+	for (int i = 0; i < 100 && b.of_type(KP_EV_MESSAGE).size() < total; i++) {
+		kp_engine_hold_direct(b.engine, n.now, 2, false); /* after each burst */
+		b.pump();
+		n.run(KP_MS(100));
+	}
+	ASSERT_EQ(b.of_type(KP_EV_MESSAGE).size(), total);
+	EXPECT_EQ(b.of_type(KP_EV_MESSAGE)[0].inbox, 2);
+	EXPECT_EQ(a.completions(tokens.back()).at(0).code, 0);
+	EXPECT_GT(b.stat(KP_STAT_app_holds), 1u);
 }
 
 TEST(request, a_protocol_that_nobody_serves)

@@ -106,6 +106,10 @@ TEST(validate, over_the_cap_is_ignored_and_counted)
 	EXPECT_EQ(v.ask(3, "3"), -1);
 	EXPECT_EQ(v.net.stat(KP_STAT_validate_overflows), 1u);
 	EXPECT_EQ(v.net.stat(KP_STAT_dropped), 1u);
+	auto told = v.net.events(KP_EV_DROPPED);
+	ASSERT_EQ(told.size(), 1u);
+	EXPECT_EQ(told[0]->count, 1);
+	EXPECT_EQ(told[0]->inbox, 5);
 	EXPECT_EQ(v.answer(tokens[1], KP_ACCEPT), KP_OK);
 	EXPECT_GT(v.ask(4, "4"), tokens[2]);
 }

@@ -1,4 +1,6 @@
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -153,14 +155,14 @@ TEST_F(RtInbox, BoundByBytesAndInTotal)
 	open(1000, KP_INBOX_DROP_OLD, 10000, 15000);
 	for (int64_t i = 0; i < 20; i++)
 		put_token(i, 0, 1000);
-	uint64_t n, bytes;
-	kp_rt_inbox_sizes(&in, &n, &bytes);
-	EXPECT_LE(bytes, 10000u);
-	EXPECT_GE(n, 6u);
+	kp_rt_inbox_stats st;
+	kp_rt_inbox_get_stats(&in, &st);
+	EXPECT_LE(st.bytes, 10000u);
+	EXPECT_GE(st.waiting, 6u);
 	for (int64_t i = 0; i < 20; i++)
 		put_token(i, 7, 1000);
-	kp_rt_inbox_sizes(&in, &n, &bytes);
-	EXPECT_LE(bytes, 15000u);
+	kp_rt_inbox_get_stats(&in, &st);
+	EXPECT_LE(st.bytes, 15000u);
 	Tokens other = drain(7);
 	ASSERT_GE(other.size(), 2u);
 	EXPECT_EQ(other.back(), 19); /* drop_old: the newest is there */
@@ -339,6 +341,105 @@ TEST_F(RtInbox, ManyPollersLoseNothing)
 	EXPECT_EQ(completions, total / 4);
 }
 
+using Holds = std::vector<std::pair<unsigned, bool>>;
+
+Holds look(kp_rt_inboxes *in)
+{
+	Holds holds;
+	kp_rt_inbox_hold(
+	        in,
+	        [](void *ctx, unsigned box, bool hold) {
+		        static_cast<Holds *>(ctx)->push_back({box, hold});
+	        },
+	        &holds);
+	return holds;
+}
+
+kp_event *direct(rt_test::Pool &pool, int64_t token, unsigned box = 0)
+{
+	kp_event *ev = kp_event_new(pool.p, KP_EV_MESSAGE, 8);
+	kp_event_copy(ev, KP_F_PROTOCOL, kp_slice_str("/p/1"));
+	ev->token = token;
+	ev->inbox = static_cast<uint16_t>(box);
+	return ev;
+}
+
+/* inbox.policy=block: gossip is dropped as with drop_new, direct messages are held back. */
+TEST_F(RtInbox, BlockHoldsDirectMessagesBack)
+{
+	open(4, KP_INBOX_BLOCK);
+	kp_rt_kick kick;
+	int fd = eventfd(0, EFD_NONBLOCK);
+	kp_rt_kick_init(&kick, fd);
+	in.kick = &kick;
+	EXPECT_EQ(look(&in), Holds{});
+	put({direct(pool, 1), direct(pool, 2, 7)});
+	EXPECT_EQ(look(&in), (Holds{{0, false}, {7, false}}));
+	EXPECT_EQ(look(&in), Holds{}) << "nothing new";
+	put_token(3);
+	put({direct(pool, 4), direct(pool, 5)});
+	EXPECT_EQ(put_token(6), 1u) << "gossip: full";
+	put({direct(pool, 7)}); /* it was on its way: not dropped */
+	EXPECT_EQ(look(&in), (Holds{{0, true}}));
+	kp_event *ev;
+	for (int64_t want : {1}) {
+		ASSERT_EQ(take(&ev), 1);
+		EXPECT_EQ(ev->token, want);
+		kp_event_free(ev);
+	}
+	EXPECT_FALSE(readable(fd)) << "still 4 of 4";
+	EXPECT_EQ(look(&in), (Holds{{0, true}}));
+	ASSERT_EQ(take(&ev), 1);
+	kp_event_free(ev);
+	EXPECT_TRUE(readable(fd)) << "3 of 4: the loop is woken";
+	EXPECT_EQ(look(&in), (Holds{{0, false}}));
+	EXPECT_EQ(drain(), (Tokens{4, 5, -1, 7}));
+	EXPECT_EQ(drain(7), (Tokens{2}));
+	EXPECT_EQ(look(&in), Holds{});
+	close(fd);
+}
+
+/* The bound of all inboxes together holds one back that is not full itself. */
+TEST_F(RtInbox, BlockObeysTheBoundOfAllInboxes)
+{
+	open(1000, KP_INBOX_BLOCK, 1 << 20, 8000);
+	kp_rt_kick kick;
+	int fd = eventfd(0, EFD_NONBLOCK);
+	kp_rt_kick_init(&kick, fd);
+	in.kick = &kick;
+	put({direct(pool, 1, 2)});
+	put_token(2, 1, 5000);
+	EXPECT_EQ(look(&in), (Holds{{2, false}}));
+	put_token(3, 1, 2000);
+	while (in.total_bytes < 8000)
+		put({direct(pool, 4, 2)});
+	EXPECT_EQ(look(&in), (Holds{{2, true}}));
+	EXPECT_EQ(drain(1), (Tokens{2, 3})); /* the other inbox makes the room */
+	EXPECT_TRUE(readable(fd));
+	EXPECT_EQ(look(&in), (Holds{{2, false}}));
+	drain(2);
+	close(fd);
+}
+
+/* The engine tells in a DROPPED event what it had to drop: as if the inbox itself had. */
+TEST_F(RtInbox, DropsOfTheEngineAreTold)
+{
+	open(10);
+	put_token(1);
+	for (int i = 0; i < 3; i++) {
+		kp_event *ev = event(pool, KP_EV_DROPPED);
+		ev->count = 1;
+		put({ev});
+	}
+	put_token(2);
+	EXPECT_EQ(drain(), (Tokens{1, -3, 2}));
+	kp_rt_inbox_stats st;
+	kp_rt_inbox_get_stats(&in, &st);
+	EXPECT_EQ(st.offered, 5u);
+	EXPECT_EQ(st.delivered, 2u);
+	EXPECT_EQ(st.dropped, 3u);
+}
+
 /* Against a plain model: a list of tokens with the same policy. */
 TEST_F(RtInbox, RandomAgainstModel)
 {
@@ -353,6 +454,11 @@ TEST_F(RtInbox, RandomAgainstModel)
 		std::deque<Item> model;
 		int64_t put_n = 0, got_n = 0, told = 0, lost = 0;
 		for (int64_t i = 1; i < 3000; i++) {
+			kp_rt_inbox_stats st;
+			kp_rt_inbox_get_stats(&in, &st);
+			EXPECT_EQ(st.offered, st.delivered + st.dropped + st.waiting);
+			EXPECT_EQ(st.delivered, static_cast<uint64_t>(got_n));
+			EXPECT_EQ(st.waiting, model.size());
 			bool keep = rng() % 4 == 0;
 			if (rng() % 3 != 0) {
 				put({event(pool, keep ? KP_EV_COMPLETE : KP_EV_MESSAGE, i)});

@@ -19,7 +19,7 @@ class AppTest : public ::testing::Test
 	kp_host *h = fake_host_new(1);
 	std::map<int64_t, std::vector<kp_err>> done;
 	std::vector<int64_t> order;
-	kp_app *a = kp_app_new(h, 65536, on_done, this);
+	kp_app *a = kp_app_new(h, 65536, true, on_done, this);
 	kp_peer_id peer = fake_peer(7);
 	bool agree_at_once = true;
 
@@ -74,14 +74,14 @@ TEST_F(AppTest, serves_what_it_was_told_to)
 	kp_proto_binding b;
 	const char *id;
 	EXPECT_FALSE(kp_app_find(a, kp_slice_str(P), &b));
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str(P)), KP_OK);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str(P)), KP_E_DUPLICATE);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("chat")), KP_E_INVAL);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/")), KP_E_INVAL);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("")), KP_E_INVAL);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/a\nb")), KP_E_INVAL);
-	EXPECT_EQ(kp_app_serve(a, 0, str("/" + std::string(140, 'x'))), KP_E_INVAL);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/b")), KP_OK);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_OK);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_E_DUPLICATE);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("chat"), 0), KP_E_INVAL);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/"), 0), KP_E_INVAL);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str(""), 0), KP_E_INVAL);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/a\nb"), 0), KP_E_INVAL);
+	EXPECT_EQ(kp_app_serve(a, 0, str("/" + std::string(140, 'x')), 0), KP_E_INVAL);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/b"), 0), KP_OK);
 	ASSERT_TRUE(kp_app_find(a, kp_slice_str(P), &b));
 	EXPECT_STREQ(b.proto.id, P);
 	EXPECT_TRUE(kp_app_protocol_at(a, 0, &id));
@@ -90,14 +90,14 @@ TEST_F(AppTest, serves_what_it_was_told_to)
 	EXPECT_STREQ(id, "/b");
 	EXPECT_FALSE(kp_app_protocol_at(a, 2, &id));
 	for (int i = 0; i < 62; i++)
-		EXPECT_EQ(kp_app_serve(a, 0, str("/n/" + std::to_string(i))), KP_OK);
-	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/too/many")), KP_E_LIMIT);
+		EXPECT_EQ(kp_app_serve(a, 0, str("/n/" + std::to_string(i)), 0), KP_OK);
+	EXPECT_EQ(kp_app_serve(a, 0, kp_slice_str("/too/many"), 0), KP_E_LIMIT);
 	EXPECT_EQ(send("x", 1, "/too/many"), KP_E_LIMIT);
 }
 
 TEST_F(AppTest, inbound_frames_become_events_in_any_cut)
 {
-	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P)), KP_OK);
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_OK);
 	char from[KP_PEER_ID_TEXT_MAX];
 	kp_peer_id_text(&peer, from);
 	for (size_t cut : {0, 1, 3, 1000}) {
@@ -125,9 +125,72 @@ TEST_F(AppTest, inbound_frames_become_events_in_any_cut)
 	EXPECT_EQ(h->stat(KP_STAT_app_received), 12u);
 }
 
+TEST_F(AppTest, held_streams_are_not_read_until_let_go)
+{
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 3), KP_OK);
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str("/other/1"), 4), KP_OK);
+	kp_stream *s = inbound();
+	kp_app_hold(a, fake_now(h), 3, true);
+	EXPECT_EQ(h->stat(KP_STAT_app_holds), 1u);
+	kp_app_hold(a, fake_now(h), 3, true); /* said again: nothing new */
+	EXPECT_EQ(h->stat(KP_STAT_app_holds), 1u);
+	kp_stream *late = inbound(), *free = inbound("/other/1");
+	std::string in = fake_framed("hello");
+	for (kp_stream *each : {s, late, free})
+		fake_remote_send(each, in.data(), in.size());
+	fake_pump(h);
+	EXPECT_TRUE(s->held && late->held);
+	EXPECT_FALSE(s->idle || late->idle) << "its bytes wait in the connection";
+	EXPECT_FALSE(free->held);
+	kp_event *ev = h->take_event(KP_EV_MESSAGE);
+	ASSERT_NE(ev, nullptr);
+	EXPECT_EQ(ev->inbox, 4);
+	kp_event_free(ev);
+	EXPECT_EQ(h->take_event(KP_EV_MESSAGE), nullptr);
+	kp_app_hold(a, fake_now(h), 3, false);
+	fake_pump(h);
+	EXPECT_TRUE(s->idle && late->idle);
+	for (int i = 0; i < 2; i++) {
+		ev = h->take_event(KP_EV_MESSAGE);
+		ASSERT_NE(ev, nullptr) << i;
+		EXPECT_EQ(ev->inbox, 3);
+		kp_event_free(ev);
+	}
+}
+
+/* However much arrives at once: after a burst nothing more until the host has looked. */
+TEST_F(AppTest, a_burst_holds_itself)
+{
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_OK);
+	h->cut = 4096;
+	kp_stream *s = inbound();
+	const int total = 100000;
+	std::string in;
+	for (int i = 0; i < total; i++)
+		in += fake_framed("");
+	fake_remote_send(s, in.data(), in.size());
+	int got = 0, looks = 0;
+	for (; got < total && looks < 1000; looks++) {
+		fake_pump(h);
+		uint64_t bytes = 0;
+		while (kp_event *ev = h->take_event(KP_EV_MESSAGE)) {
+			bytes += kp_event_bytes(ev);
+			kp_event_free(ev);
+			got++;
+		}
+		EXPECT_LE(bytes, (256u << 10) + 4096u * 512u);
+		if (got < total) {
+			EXPECT_TRUE(s->held);
+		}
+		kp_app_hold(a, fake_now(h), 0, false);
+	}
+	EXPECT_EQ(got, total);
+	EXPECT_GT(looks, 10);
+}
+
 TEST_F(AppTest, too_big_is_skipped_and_the_stream_kept)
 {
-	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P)), KP_OK);
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_OK);
 	kp_stream *s = inbound();
 	std::string in = fake_framed(std::string(65537, 'x')) + fake_framed("next");
 	fake_remote_send(s, in.data(), in.size());
@@ -328,7 +391,7 @@ TEST_F(AppTest, stop_lets_the_queue_out)
 
 TEST_F(AppTest, allocation_failures_lose_nothing_silently)
 {
-	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P)), KP_OK);
+	ASSERT_EQ(kp_app_serve(a, 0, kp_slice_str(P), 0), KP_OK);
 	for (uint64_t at = 1; at < 50; at++) {
 		kp_mem *mem = at % 2 ? &h->mem : kp_pool_mem(h->pool);
 		kp_ref ref = kp_ref_copy(h->pool, kp_slice_str("text"));
