@@ -137,7 +137,20 @@ static void info_peer_topics(kp_engine *e, kp_writer *w, const kp_peer_id *id, b
 	kp_write_u8(w, ']');
 }
 
-/* Where we are connected to it, then what it told itself. */
+/* The oldest connection with a peer that has this remote address; NULL = none. */
+static const kp_link *info_peer_link_at(const kp_peer *p, const kp_maddr *addr)
+{
+	kp_maddr m;
+	for (const kp_list *it = p->links.next; it != &p->links; it = it->next) {
+		const kp_link *l = KP_CONTAINER_OF(it, const kp_link, of_peer);
+		kp_addr_to_maddr(&l->remote, &m);
+		if (kp_maddr_eq(&m, addr))
+			return l;
+	}
+	return NULL;
+}
+
+/* Where we are connected to it, then what it told itself; each address once. */
 static void info_peer_addrs(kp_writer *w, const kp_peer *p)
 {
 	bool first = true;
@@ -146,10 +159,14 @@ static void info_peer_addrs(kp_writer *w, const kp_peer *p)
 	for (const kp_list *it = p->links.next; it != &p->links; it = it->next) {
 		const kp_link *l = KP_CONTAINER_OF(it, const kp_link, of_peer);
 		kp_addr_to_maddr(&l->remote, &m);
+		if (info_peer_link_at(p, &m) != l)
+			continue; /* an older connection with the same address */
 		kp_json_sep(w, &first);
 		info_maddr(w, &m);
 	}
 	for (size_t i = 0; i < p->n_addrs; i++) {
+		if (info_peer_link_at(p, &p->addrs[i]) != NULL)
+			continue;
 		kp_json_sep(w, &first);
 		info_maddr(w, &p->addrs[i]);
 	}

@@ -1,6 +1,8 @@
 /* What becomes of published messages, direct messages, requests and introspection. */
 #include "abi_kit.h"
 
+#include <map>
+
 namespace
 {
 
@@ -160,8 +162,6 @@ TEST(Direct, ManyInOrder)
 	}
 }
 
-TEST(Direct, FailuresComplete)
-{
 TEST(Direct, AnInboxOfItsOwn)
 {
 	Pair p;
@@ -180,6 +180,8 @@ TEST(Direct, AnInboxOfItsOwn)
 	EXPECT_EQ(zero.integer(KP2P_F_INBOX), 0);
 }
 
+TEST(Direct, FailuresComplete)
+{
 	Pair p;
 	ASSERT_EQ(p.a.send(p.b.id(), "/nobody/serves/this", "x", 1), 0);
 	Event unknown = p.a.wait_final(1);
@@ -356,6 +358,66 @@ TEST(Info, MembersAreThere)
 	for (const char *name :
 	     {"connections", "inbox_messages", "inbox_dropped", "outbox_messages"})
 		EXPECT_TRUE(stats.has(name)) << name;
+}
+
+/* Text after a key may repeat it, a key in one object may not. */
+std::string repeated_key(const std::string &json)
+{
+	std::vector<std::set<std::string>> objects;
+	for (size_t i = 0; i < json.size(); i++) {
+		if (json[i] == '{')
+			objects.emplace_back();
+		else if (json[i] == '}')
+			objects.pop_back();
+		if (json[i] != '"')
+			continue;
+		size_t from = ++i;
+		for (; json[i] != '"'; i++)
+			i += json[i] == '\\';
+		std::string text = json.substr(from, i - from);
+		if (json[i + 1] == ':' && !objects.back().insert(text).second)
+			return text;
+	}
+	return "";
+}
+
+TEST(Info, NamesAndAddressesAreShownOnce)
+{
+	EXPECT_EQ(repeated_key("{\"a\":{\"a\":1},\"b\":[{\"a\":2},\"a\"],\"a\":3}"), "a");
+	Pair p(Keys{{"topic", "news"}});
+	ASSERT_TRUE(p.a.wait_mesh("news", 1));
+	for (const char *what : {"self", "peers", "topics", "routing", "stats", "config"})
+		EXPECT_EQ(repeated_key(p.a.info(what)), "") << what;
+	ASSERT_TRUE(eventually([&] { return p.a.stat("identify_received") > 0; }));
+	vectors::Json peers = p.a.json("peers");
+	std::set<std::string> seen;
+	for (const vectors::Json &addr : peers[size_t{0}]["addrs"])
+		EXPECT_TRUE(seen.insert(addr.str()).second) << addr.str();
+	EXPECT_EQ(seen.size(), 1u);
+}
+
+/* After close: what held when the end began. */
+TEST(Info, AfterCloseIsTheLastSnapshot)
+{
+	Pair p(Keys{{"topic", "news"}});
+	ASSERT_TRUE(p.a.wait_mesh("news", 1));
+	std::map<std::string, std::string> before;
+	for (const char *what :
+	     {"self", "addresses", "listen_addrs", "topics", "config", "peer_id"})
+		before[what] = p.a.info(what);
+	EXPECT_NE(before["listen_addrs"], "");
+	EXPECT_EQ(p.a.close(2000), 0);
+	for (const auto &[what, text] : before)
+		EXPECT_EQ(p.a.info(what.c_str()), text) << what;
+	vectors::Json peers = p.a.json("peers");
+	ASSERT_EQ(peers.size(), 1u);
+	EXPECT_EQ(peers[size_t{0}]["peer"].str(), p.b.id());
+	EXPECT_EQ(p.a.info("threads"), "0");
+	EXPECT_EQ(p.a.stat("conns_closed"), 1) << "the numbers are the final ones";
+	Node unstarted(local(), false);
+	EXPECT_EQ(unstarted.close(0), 0);
+	EXPECT_EQ(unstarted.info("listen_addrs"), "");
+	EXPECT_EQ(unstarted.json("addresses").size(), 0u);
 }
 
 TEST(Info, SecretsAreNotShown)

@@ -9,7 +9,7 @@ using net::Node;
 namespace
 {
 
-/* A strict reader: true when the text is one JSON value. */
+/* A strict reader: true when the text is one JSON value in which no object repeats a key. */
 class Reader
 {
       public:
@@ -53,10 +53,14 @@ class Reader
 	{
 		if (!eat(open) || depth > 10)
 			return false;
+		std::set<std::string> names;
 		if (eat(close))
 			return true;
 		do {
-			if (members && (!text() || !eat(':')))
+			size_t from = at;
+			if (members &&
+			    (!text() || !names.insert(s.substr(from, at - from)).second ||
+			     !eat(':')))
 				return false;
 			if (!value(depth + 1))
 				return false;
@@ -129,4 +133,17 @@ TEST(info, a_buffer_too_small_is_said)
 			EXPECT_TRUE(w.full) << what;
 		}
 	}
+}
+
+/* A peer that tells, in identify, the very address that it was dialled at. */
+TEST(info, an_address_of_a_peer_is_shown_once)
+{
+	Net n;
+	Node &a = n.add(), &b = n.add();
+	a.request(KP_OP_CONNECT, b.addr());
+	n.run(KP_SEC(3));
+	std::string at = "\"/ip4/" + b.ip + "/tcp/", peers = a.info("peers");
+	size_t first = peers.find(at);
+	ASSERT_NE(first, std::string::npos) << peers;
+	EXPECT_EQ(peers.find(at, first + 1), std::string::npos) << peers;
 }
