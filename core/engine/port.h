@@ -42,7 +42,6 @@ typedef enum kp_act_kind {
 	KP_ACT_DIAL,         /* id = connection; u.addr; answered by kp_engine_on_dialed */
 	KP_ACT_WRITE,        /* id = connection; u.data borrowed until kp_engine_on_written */
 	KP_ACT_SHUTDOWN_WR,  /* id = connection: no more writes will come */
-	KP_ACT_READ_PAUSE,   /* id = connection */
 	KP_ACT_READ_RESUME,  /* id = connection; accepted and dialled connections start reading */
 	KP_ACT_CLOSE,        /* id = connection; answered by kp_engine_on_closed, always */
 	KP_ACT_ACCEPT_PAUSE, /* stop calling accept: half-open or connection limit */
@@ -100,7 +99,9 @@ void kp_engine_free(kp_engine *e);
  * id; UNLISTEN has no answer. RESOLVEs still unanswered when the engine has stopped are forgotten:
  * the host cancels them. on_written with an error means the connection is broken: CLOSE follows. */
 
-uint8_t *kp_engine_rx_buf(kp_engine *e, kp_id conn, size_t *cap); /* NULL: pause; RESUME follows */
+/* Where the next bytes go; asked before every read, so that this is also how reading stops: NULL =
+ * no memory, or the connection has enough to do. READ_RESUME follows. */
+uint8_t *kp_engine_rx_buf(kp_engine *e, kp_id conn, size_t *cap);
 kp_err kp_engine_on_accept(kp_engine *e, kp_time now, kp_id listener, const kp_addr *from,
                            const kp_addr *local, kp_id *conn); /* error: refused, close it */
 void kp_engine_on_listening(kp_engine *e, kp_time now, kp_id id, const kp_addr *bound,
@@ -135,12 +136,12 @@ void kp_engine_send(kp_engine *e, kp_time now, kp_pub *p);
 /* Back-pressure of direct messages, as kp_engine_publish_ready is of published ones. */
 bool kp_engine_send_ready(kp_engine *e, kp_time now, const kp_pub *p);
 
-typedef enum kp_op {
 /* With inbox.policy=block: direct messages for this inbox are not read (true), or again (false).
  * The engine also stops by itself after a burst of them, until the host has looked at the inbox and
  * called this; so call it after events for that inbox were given out, and when it has emptied. */
 void kp_engine_hold_direct(kp_engine *e, kp_time now, uint16_t inbox, bool hold);
 
+typedef enum kp_op {
 	KP_OP_CONNECT = 1,
 	KP_OP_DISCONNECT = 2,
 	KP_OP_PING = 3,

@@ -321,9 +321,6 @@ static void tcp_conn_act(kp_rt_conn *c, const kp_act *act)
 		if (!c->writing)
 			tcp_shutdown_wr(c);
 		break;
-	case KP_ACT_READ_PAUSE:
-		uv_read_stop((uv_stream_t *)&c->h);
-		break;
 	case KP_ACT_READ_RESUME:
 		kp_rt_conn_read(c);
 		break;
@@ -353,7 +350,6 @@ bool kp_rt_tcp_do(kp_rt_tcp *t, const kp_act *act)
 		return true;
 	case KP_ACT_WRITE:
 	case KP_ACT_SHUTDOWN_WR:
-	case KP_ACT_READ_PAUSE:
 	case KP_ACT_READ_RESUME:
 	case KP_ACT_CLOSE:
 		c = tcp_find(t, act->id);

@@ -153,9 +153,6 @@ static void node_act_on_link(sim_world *w, uint32_t n, const kp_act *act)
 	case KP_ACT_SHUTDOWN_WR:
 		sim_link_finish(w, index);
 		break;
-	case KP_ACT_READ_PAUSE:
-		ep->reading = false;
-		break;
 	default:
 		ep->reading = true;
 		sim_link_want_read(w, index);

@@ -326,9 +326,6 @@ void Node::act(const kp_act &a)
 	case KP_ACT_SHUTDOWN_WR:
 		send_eof(net, ends[a.id.slot]);
 		break;
-	case KP_ACT_READ_PAUSE:
-		ends[a.id.slot]->reading = false;
-		break;
 	case KP_ACT_READ_RESUME: {
 		auto end = ends[a.id.slot];
 		end->reading = true;
