@@ -97,7 +97,7 @@ extern "C" {
 #define KP2P_EUNREACHABLE (-16) /* no address of the peer answers */
 #define KP2P_EPROTO       (-17) /* the peer broke the protocol */
 #define KP2P_EADDRINUSE   (-18) /* a listen address is taken */
-#define KP2P_EACCES       (-19) /* the system, or the deny list, forbids it */
+#define KP2P_EACCES       (-19) /* the system forbids it, or the keys allow and deny do */
 #define KP2P_ELIMIT       (-20) /* a configured or built-in limit is reached */
 #define KP2P_ENOTSUP      (-21) /* not built, or the peer does not speak it */
 #define KP2P_EPEERID      (-22) /* the peer is not who its address says */

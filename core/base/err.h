@@ -64,7 +64,7 @@ const char *kp_err_text(int code);
 	X(KEEPALIVE_TIMEOUT, KP_E_TIMEDOUT, "peer stopped answering")                              \
 	X(WRONG_PEER_ID, KP_E_PEERID, "wrong peer id")                                             \
 	X(SELF, KP_E_PEERID, "dialled ourselves")                                                  \
-	X(DENIED, KP_E_ACCES, "peer is on the deny list")                                          \
+	X(DENIED, KP_E_ACCES, "refused by the keys allow and deny")                                \
 	X(NEGOTIATION, KP_E_PROTO, "no common security or muxer protocol")                         \
 	X(BAD_MSS, KP_E_PROTO, "multistream-select violated")                                      \
 	X(BAD_NOISE, KP_E_PROTO, "noise handshake or frame invalid")                               \

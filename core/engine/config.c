@@ -186,6 +186,16 @@ static kp_err config_set_maddr(kp_config *cfg, const config_row *row, kp_slice v
 	return KP_OK;
 }
 
+static kp_err config_set_access(kp_config *cfg, const config_row *row, kp_slice value, char *text,
+                                size_t cap)
+{
+	kp_access_rule rule;
+	if (!kp_access_parse(value, &rule))
+		return config_say_expected(text, cap, row, value);
+	kp_access_list *list = (kp_access_list *)(void *)((uint8_t *)cfg + row->offset);
+	return kp_access_add(list, &rule) ? KP_OK : config_say_full(text, cap, row, value);
+}
+
 /* The value itself is a secret and is not repeated. */
 static kp_err config_set_identity(kp_config *cfg, const config_row *row, kp_slice value, char *text,
                                   size_t cap)
@@ -346,6 +356,8 @@ static kp_err config_set_row(kp_config *cfg, const config_row *row, kp_slice val
 		return config_set_maddr(cfg, row, value, text, cap);
 	case CONFIG_IDENTITY:
 		return config_set_identity(cfg, row, value, text, cap);
+	case CONFIG_ACCESS:
+		return config_set_access(cfg, row, value, text, cap);
 	default:
 		if (!kp_config_read(row, value, &number))
 			return config_say_expected(text, cap, row, value);
@@ -390,6 +402,29 @@ static bool config_caps_hold(const kp_config *cfg, char *text, size_t cap)
 	return true;
 }
 
+/* That a peer which we are to keep connected is not one that we refuse. */
+static bool config_may_dial(const kp_settings *s, const char *key, const kp_maddr *addrs, size_t n,
+                            char *text, size_t cap)
+{
+	for (size_t i = 0; i < n; i++) {
+		kp_maddr_target t;
+		char addr[KP_MADDR_TEXT_MAX];
+		bool known = kp_maddr_tcp_target(&addrs[i], &t);
+		KP_ASSERT(known); /* since it was set */
+		bool ip = t.kind == KP_MADDR_IP4 || t.kind == KP_MADDR_IP6;
+		int family = t.kind == KP_MADDR_IP4 ? 4 : 6;
+		bool ok = kp_peer_id_none(&t.peer) || kp_access_peer_ok(&s->access, &t.peer);
+		if (ok && (!ip || kp_access_ok(&s->access, &t.peer, family, t.ip)))
+			continue;
+		kp_maddr_text(&addrs[i], addr, sizeof addr);
+		if (cap > 0)
+			snprintf(text, cap, "%s: \"%.200s\" is refused by the keys allow and deny",
+			         key, addr);
+		return false;
+	}
+	return true;
+}
+
 kp_err kp_config_check(const kp_config *cfg, char *text, size_t cap)
 {
 	const kp_settings *s = &cfg->s;
@@ -401,6 +436,9 @@ kp_err kp_config_check(const kp_config *cfg, char *text, size_t cap)
 			snprintf(text, cap, "gossipsub: %s", broken);
 		return KP_E_INVAL;
 	}
+	if (!config_may_dial(s, "bootstrap", s->bootstrap, s->n_bootstrap, text, cap) ||
+	    !config_may_dial(s, "direct", s->direct, s->n_direct, text, cap))
+		return KP_E_INVAL;
 	if (s->trim_to > s->max_connections) {
 		if (cap > 0)
 			snprintf(
@@ -457,6 +495,13 @@ bool kp_config_get(const kp_config *cfg, size_t key, size_t n, kp_writer *out)
 	const config_row *row = &kp_config_rows[key];
 	if (row->kind == CONFIG_MADDR)
 		return config_get_maddr(cfg, row, n, out);
+	if (row->kind == CONFIG_ACCESS) {
+		const kp_access_list *list =
+		        (const kp_access_list *)(const void *)((const uint8_t *)cfg + row->offset);
+		if (n < list->n)
+			kp_access_write(&list->rules[n], out);
+		return n < list->n;
+	}
 	if (row->kind == CONFIG_TOPIC) {
 		if (n < cfg->s.n_topics)
 			kp_write_slice(out, cfg->s.topics[n]);

@@ -4,6 +4,7 @@
 #define KP_ENGINE_CONFIG_H
 
 #include "conn/conn.h"
+#include "engine/access.h"
 #include "svc/gossipsub/params.h"
 #include "svc/kad/kad.h"
 #include "wire/multiaddr.h"
@@ -57,6 +58,7 @@ typedef struct kp_settings {
 	kp_maddr listen[KP_CONFIG_ADDRS_MAX], bootstrap[KP_CONFIG_ADDRS_MAX];
 	kp_maddr announce[KP_CONFIG_ADDRS_MAX], direct[KP_CONFIG_ADDRS_MAX];
 	size_t n_listen, n_bootstrap, n_announce, n_direct;
+	kp_access access;
 	bool has_identity;
 	uint8_t identity_seed[32]; /* secret */
 	const char *agent, *protocol_version;

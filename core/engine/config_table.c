@@ -5,6 +5,9 @@
 #define KP2P_VERSION "0.0.0"
 #endif
 
+#define CONFIG_ACCESS_RANGE                                                                        \
+	"a peer id, an IP address, or a network like 10.0.0.0/8 or 2001:db8::/32"
+
 /* X(name, kind, member of struct kp_config, options, range, default, meaning) */
 #define CONFIG_KEYS(X)                                                                             \
 	X("topic", TOPIC, s.topics, CONFIG_REPEAT, "1..256 bytes", "",                             \
@@ -18,6 +21,10 @@
 	  "Address told to other peers instead of the bound ones.")                                \
 	X("direct", MADDR, s.direct, CONFIG_REPEAT, "/ip4|ip6|dns|dns4|dns6/…/tcp/P/p2p/ID", "",   \
 	  "Peer kept connected and sent every message, outside the mesh.")                         \
+	X("allow", ACCESS, s.access.allow, CONFIG_REPEAT, CONFIG_ACCESS_RANGE, "",                 \
+	  "If set, peers that no value of this key names or contains are refused.")                \
+	X("deny", ACCESS, s.access.deny, CONFIG_REPEAT, CONFIG_ACCESS_RANGE, "",                   \
+	  "Peers never dialled nor accepted, also when allow has them.")                           \
 	X("identity", IDENTITY, s.identity_seed, 0, "base64 of a PrivateKey protobuf, Ed25519",    \
 	  "", "The node's key; without it a new one is made at every start.")                      \
 	X("agent", TEXT, s.agent, 0, "1..128 bytes", "karakp2p/" KP2P_VERSION,                     \
@@ -166,7 +173,7 @@ const char *kp_config_kind_text(config_kind kind)
 {
 	static const char *const texts[CONFIG_KINDS] = {
 	        "count", "size", "duration", "number",    "switch",   "choice",
-	        "set",   "text", "topic",    "multiaddr", "identity",
+	        "set",   "text", "topic",    "multiaddr", "identity", "text",
 	};
 	KP_ASSERT((unsigned)kind < CONFIG_KINDS);
 	return texts[kind];
@@ -484,6 +491,7 @@ void kp_config_expect(const config_row *row, kp_writer *out)
 	        "a text of ",
 	        "a topic of ",
 	        "an address like ",
+	        "",
 	        "",
 	};
 	kp_write_str(out, forms[row->kind]);

@@ -22,6 +22,7 @@ typedef enum config_kind {
 	CONFIG_TOPIC,
 	CONFIG_MADDR,
 	CONFIG_IDENTITY,
+	CONFIG_ACCESS,
 	CONFIG_KINDS
 } config_kind;
 

@@ -11,6 +11,10 @@ kp_why kp_connmgr_admit(kp_engine *e, kp_time now, kp_link *l, const kp_peer_id 
 		return KP_WHY_SELF;
 	if (!kp_engine_is_up(e))
 		return KP_WHY_SHUTDOWN;
+	if (!kp_access_ok(&e->s->access, peer, l->remote.family, l->remote.ip)) {
+		kp_stat_add(&e->stats, KP_STAT_conns_denied, 1);
+		return KP_WHY_DENIED;
+	}
 	if (l->outbound)
 		return l->dial != NULL ? KP_WHY_NONE : KP_WHY_DIAL_LOST;
 	const kp_peer *p = kp_peers_find(e, peer);
@@ -75,7 +79,8 @@ static unsigned connmgr_dial_table(kp_engine *e, kp_time now)
 		char text[64];
 		kp_dial *d = NULL;
 		m->at = m->at + 1 < size ? m->at + 1 : 0;
-		if (!kp_kad_entry_at(e->kad, m->at, &entry) || entry.connected)
+		if (!kp_kad_entry_at(e->kad, m->at, &entry) || entry.connected ||
+		    !kp_access_peer_ok(&e->s->access, &entry.peer))
 			continue;
 		kp_peer *p = kp_peers_find(e, &entry.peer);
 		if (p != NULL && (p->n_links > 0 || p->dial != NULL || now < p->rest_until ||

@@ -37,6 +37,13 @@ void kp_dial_add_candidate(kp_dial *d, const kp_addr *addr, const kp_peer_id *ex
 		dial_note_addr(d, KP_E_PEERID, &m, "is this node itself");
 		return;
 	}
+	const kp_access *access = &e->s->access;
+	if (kp_peer_id_none(expect) ? !kp_access_ip_ok(access, addr->family, addr->ip)
+	                            : !kp_access_ok(access, expect, addr->family, addr->ip)) {
+		kp_stat_add(&e->stats, KP_STAT_dials_denied, 1);
+		dial_note_addr(d, KP_E_ACCES, &m, kp_why_text(KP_WHY_DENIED));
+		return;
+	}
 	if (addr->port == 0 || d->n_candidates == KP_DIAL_CANDIDATES) {
 		dial_note_addr(d, KP_E_NOTFOUND, &m, "not dialled: port 0, or too many addresses");
 		return;
@@ -358,7 +365,9 @@ kp_err kp_dial_start(kp_engine *e, kp_time now, kp_peer *peer, const kp_maddr *a
 		kp_dial_add(d, now, &addrs[i], 0);
 	if (d->n_candidates == 0 && d->pending == 0) {
 		snprintf(text, cap, "%s", d->err != KP_OK ? d->text : "no address is known");
-		kp_err err = d->err == KP_E_PEERID || d->err == KP_E_NOMEM ? d->err : KP_E_NOTFOUND;
+		bool telling =
+		        d->err == KP_E_PEERID || d->err == KP_E_NOMEM || d->err == KP_E_ACCES;
+		kp_err err = telling ? d->err : KP_E_NOTFOUND;
 		dial_free(d);
 		return err;
 	}

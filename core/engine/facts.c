@@ -53,6 +53,10 @@ kp_err kp_engine_on_accept(kp_engine *e, kp_time now, kp_id listener, const kp_a
 	(void)local;
 	if (!kp_engine_is_up(e))
 		return KP_E_CLOSED;
+	if (!kp_access_ip_ok(&e->s->access, from->family, from->ip)) {
+		kp_stat_add(&e->stats, KP_STAT_conns_denied, 1);
+		return KP_E_ACCES;
+	}
 	if (e->n_half_open >= e->s->half_open_max) {
 		kp_stat_add(&e->stats, KP_STAT_conns_refused_half_open, 1);
 		return KP_E_LIMIT;

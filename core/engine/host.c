@@ -78,6 +78,11 @@ kp_err kp_host_dial_known(kp_engine *e, kp_time now, const kp_peer_id *peer, con
 		snprintf(text, cap, "that is this node itself");
 		return KP_E_PEERID;
 	}
+	if (!kp_access_peer_ok(&e->s->access, peer)) {
+		kp_stat_add(&e->stats, KP_STAT_dials_denied, 1);
+		snprintf(text, cap, "%s", kp_why_text(KP_WHY_DENIED));
+		return KP_E_ACCES;
+	}
 	kp_peer *p = kp_peers_find(e, peer);
 	if (p != NULL && kp_peers_link(p) != NULL)
 		return KP_OK;
@@ -114,7 +119,7 @@ kp_err kp_host_dial(kp_host *h, kp_time now, const kp_peer_id *peer, const kp_ma
 	kp_err err = kp_host_dial_known(h->e, now, peer, addrs, n, false, &d, text, sizeof text);
 	if (err == KP_OK || err == KP_E_AGAIN || err == KP_E_NOTFOUND)
 		return err;
-	return err == KP_E_PEERID ? KP_E_NOTFOUND : KP_E_LIMIT;
+	return err == KP_E_PEERID || err == KP_E_ACCES ? KP_E_NOTFOUND : KP_E_LIMIT;
 }
 
 bool kp_host_connected(kp_host *h, const kp_peer_id *peer)

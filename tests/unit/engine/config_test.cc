@@ -190,6 +190,12 @@ TEST(config, every_key)
 	         p2p.c_str(),
 	         {"/ip4/1.2.3.4/tcp/5", "/dnsaddr/x"},
 	         "has no /p2p/PEERID"},
+	        {"allow",
+	         "10.1.2.3/8",
+	         "10.0.0.0/8",
+	         {"", "localhost", "10.0.0.0/33"},
+	         "a peer id, an"},
+	        {"deny", peer.c_str(), peer.c_str(), {"12D3KooW", "::/129"}, "2001:db8::/32"},
 	        {"identity", key.c_str(), "set", {"", "abc", "AAAA"}, "base64"},
 	        {"agent", "mine/1", "mine/1", {""}, "1..128 bytes"},
 	        {"protocol_version", "", "", {"\xff"}, "0..128 bytes"},
@@ -417,6 +423,10 @@ TEST(config, repeatable_keys_have_a_limit)
 		ASSERT_EQ(c.set("listen", "/ip4/1.2.3.4/tcp/" + std::to_string(i + 1)), KP_OK);
 	EXPECT_EQ(c.set("listen", "/ip4/1.2.3.4/tcp/999"), KP_E_LIMIT);
 	EXPECT_NE(c.text.find("listen"), std::string::npos);
+	for (unsigned i = 0; i < KP_ACCESS_MAX; i++)
+		ASSERT_EQ(c.set("deny", "10.0.0." + std::to_string(i)), KP_OK);
+	EXPECT_EQ(c.set("deny", "10.0.0.5"), KP_OK); /* has it */
+	EXPECT_EQ(c.set("deny", "10.0.1.0"), KP_E_LIMIT);
 	for (int i = 0; i < KP_CONFIG_TOPICS_MAX; i++)
 		ASSERT_EQ(c.set("topic", "t" + std::to_string(i)), KP_OK);
 	EXPECT_EQ(c.set("topic", "t5"), KP_OK); /* has it */
