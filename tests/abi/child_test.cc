@@ -4,6 +4,40 @@
 
 #include <sstream>
 
+#if defined(ABI_ASAN) && defined(__clang__) && __clang_major__ < 17
+/* Before LLVM 17 AddressSanitizer's runtime does not take its locks over a fork, so that the child
+ * of a process with threads may wait for ever for a lock that no thread of its own holds. As the
+ * newer ones do: take them before, let them go on both sides. */
+namespace __lsan
+{
+void LockAllocator();
+void UnlockAllocator();
+void LockThreadRegistry();
+void UnlockThreadRegistry();
+} // namespace __lsan
+namespace __sanitizer
+{
+void StackDepotLockAll();
+void StackDepotUnlockAll();
+} // namespace __sanitizer
+
+static void asan_before_fork()
+{
+	__lsan::LockThreadRegistry();
+	__lsan::LockAllocator();
+	__sanitizer::StackDepotLockAll();
+}
+
+static void asan_after_fork()
+{
+	__sanitizer::StackDepotUnlockAll();
+	__lsan::UnlockAllocator();
+	__lsan::UnlockThreadRegistry();
+}
+
+static const int asan_at_fork = pthread_atfork(asan_before_fork, asan_after_fork, asan_after_fork);
+#endif
+
 namespace
 {
 
