@@ -260,7 +260,8 @@ int cli_node(int argc, char **argv)
 	kp2p_config *cfg = kp2p_config_new();
 	if (cfg == NULL)
 		return cli_fail("config", KP2P_ENOMEM, NULL);
-	kp2p_config_set(cfg, "events", "peers", NULL);
+	kp2p_config_set(cfg, "events", "peers,log", NULL);
+	kp2p_config_set(cfg, "log.level", "warn", NULL);
 	int status = node_arguments(argc, argv, cfg, &nc);
 	if (status >= 0) {
 		kp2p_config_free(cfg);

@@ -3,6 +3,7 @@
 #include "json.h"
 #include "out.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,7 +338,15 @@ static void nc_published(kp2p_event *ev)
 {
 	int code = (int)kp2p_event_int(ev, KP2P_F_CODE);
 	kp2p_bytes id = kp2p_event_bytes(ev, KP2P_F_ID);
-	if (code != 0) {
+	if (code != 0 && out_is_json()) { /* which one it was */
+		out_begin("error");
+		out_str("what", "publish");
+		out_str("why", kp2p_strerror(code));
+		out_bytes("topic", kp2p_event_bytes(ev, KP2P_F_TOPIC));
+		if (id.len > 0)
+			out_str("id", out_id(id));
+		out_end();
+	} else if (code != 0) {
 		out_error("publish", kp2p_strerror(code));
 	} else if (out_is_json()) {
 		out_begin("published");
@@ -348,6 +357,26 @@ static void nc_published(kp2p_event *ev)
 	} else {
 		out_line(OUT_DIM, "published to %lld peers",
 		         (long long)kp2p_event_int(ev, KP2P_F_COUNT));
+	}
+}
+
+/* Warnings, and whatever else --set log.level asks for. */
+static void nc_log(kp2p_event *ev)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug"};
+	char text[1024];
+	int64_t level = kp2p_event_int(ev, KP2P_F_CODE);
+	kp2p_bytes b = kp2p_event_bytes(ev, KP2P_F_TEXT);
+	snprintf(text, sizeof text, "%.*s", (int)b.len, b.ptr);
+	if (level <= KP2P_LOG_WARN) {
+		out_error("node", text);
+	} else if (out_is_json()) {
+		out_begin("log");
+		out_str("level", levels[level <= KP2P_LOG_DEBUG ? level : KP2P_LOG_DEBUG]);
+		out_str("text", text);
+		out_end();
+	} else {
+		out_line(OUT_DIM, "%s", text);
 	}
 }
 
@@ -367,6 +396,9 @@ void node_command_event(struct node_command *nc, kp2p_event *ev)
 		break;
 	case KP2P_EV_COMPLETE:
 		nc_complete(nc, ev);
+		break;
+	case KP2P_EV_LOG:
+		nc_log(ev);
 		break;
 	case KP2P_EV_DROPPED:
 		if (out_is_json()) {
@@ -447,10 +479,10 @@ static void nc_slash(struct node_command *nc, char *line)
 		const char *name;
 		int op;
 		const char *takes;
-	} requests[] = {{"/sub", KP2P_OP_SUBSCRIBE, "a topic"},
-	                {"/unsub", KP2P_OP_UNSUBSCRIBE, "a topic"},
-	                {"/find", KP2P_OP_DHT_FIND_PEER, "a peer id"},
-	                {"/ping", KP2P_OP_PING, "a peer id"}};
+	} requests[] = {{"/sub", KP2P_OP_SUBSCRIBE, "takes a topic"},
+	                {"/unsub", KP2P_OP_UNSUBSCRIBE, "takes a topic"},
+	                {"/find", KP2P_OP_DHT_FIND_PEER, "takes a peer id"},
+	                {"/ping", KP2P_OP_PING, "takes a peer id"}};
 	char *arg = line + strcspn(line, " ");
 	if (*arg != '\0')
 		*arg++ = '\0';

@@ -181,7 +181,9 @@ void out_line(out_style style, const char *format, ...)
 void out_error(const char *what, const char *why)
 {
 	if (!out_json) {
-		out_line(OUT_BAD, "error: %s: %s", what, why);
+		bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL;
+		fprintf(stderr, "%serror: %s: %s%s\n", colour ? "\033[31m" : "", what, why,
+		        colour ? "\033[0m" : "");
 		return;
 	}
 	out_begin("error");

@@ -1,5 +1,6 @@
 /* Typed trace points: integers only, folded into a running hash (the simulator compares the hashes
- * of two runs), and optionally handed to the host, which formats them. The core never logs text. */
+ * of two runs), and optionally handed to the host, which formats them. What is told to an operator
+ * in words is a LOG event (kp_engine_log), not a trace point. */
 #ifndef KP_BASE_TRACE_H
 #define KP_BASE_TRACE_H
 

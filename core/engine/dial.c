@@ -175,7 +175,7 @@ static void dial_fail(kp_dial *d, kp_time now, kp_err err, const char *text, boo
 	              (uint64_t) - (int64_t)err, 0);
 	kp_keeper *k = d->keeper != NULL ? d->keeper : p != NULL ? p->keeper : NULL;
 	if (k != NULL && fault)
-		kp_keeper_failed(k, now);
+		kp_keeper_failed(k, now, text);
 	else if (p != NULL && fault)
 		kp_peers_failed(e, p, now);
 	dial_tell(d, now, err, text, NULL);

@@ -43,6 +43,18 @@ kp_event *kp_engine_event_new(kp_engine *e, kp_event_type type, const kp_peer_id
 	return ev;
 }
 
+void kp_engine_log(kp_engine *e, kp_level level, const char *text)
+{
+	if (e->trace.sink == NULL || level > e->trace.level)
+		return;
+	kp_event *ev = kp_engine_event_new(e, KP_EV_LOG, NULL, NULL, strlen(text));
+	if (ev == NULL)
+		return;
+	ev->code = (int32_t)level;
+	kp_event_copy(ev, KP_F_TEXT, kp_slice_str(text));
+	kp_engine_event(e, ev);
+}
+
 static bool engine_emit_event(kp_engine *e, kp_act *out)
 {
 	kp_event *ev = e->events;

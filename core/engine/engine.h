@@ -148,6 +148,7 @@ void kp_peers_identified(struct kp_engine *e, kp_time now, const kp_peer_id *id,
 #define KP_DIAL_MAX          512u /* dials at once that services may cause */
 #define KP_DIAL_NEXT         KP_MS(250)
 #define KP_DIAL_NEXT_PRIVATE KP_MS(30)
+#define KP_DIAL_TEXT         400u
 
 typedef struct kp_candidate {
 	kp_addr addr;
@@ -171,9 +172,9 @@ typedef struct kp_dial {
 	uint32_t pending;            /* lookups unanswered */
 	uint32_t v4, v6;             /* candidates of each family so far, for the rank */
 	kp_timer total, next;
-	kp_time next_at; /* the next candidate starts not before */
-	kp_err err;      /* of the most telling failure so far */
-	char text[400];  /* what it was */
+	kp_time next_at;         /* the next candidate starts not before */
+	kp_err err;              /* of the most telling failure so far */
+	char text[KP_DIAL_TEXT]; /* what it was */
 	bool done;
 } kp_dial;
 
@@ -237,7 +238,7 @@ void kp_keepers_stop(struct kp_engine *e);
 void kp_keepers_free_all(struct kp_engine *e);
 void kp_keeper_up(kp_keeper *k, kp_time now, kp_peer *p);
 void kp_keeper_down(kp_keeper *k, kp_time now);
-void kp_keeper_failed(kp_keeper *k, kp_time now);
+void kp_keeper_failed(kp_keeper *k, kp_time now, const char *why); /* why may be NULL */
 
 /* --- limits and discovery (connmgr.c)
  * ----------------------------------------------------------------- */
@@ -446,6 +447,8 @@ struct kp_engine {
 /* Time never goes back: asserted at every entry. */
 void kp_engine_enter(kp_engine *e, kp_time now);
 void kp_engine_event(kp_engine *e, kp_event *ev);
+/* A LOG event, if somebody wants those of this level: what an operator must know. */
+void kp_engine_log(kp_engine *e, kp_level level, const char *text);
 /* A new event with FROM and ADDR as given (either may be NULL); NULL = no memory, counted. */
 kp_event *kp_engine_event_new(kp_engine *e, kp_event_type type, const kp_peer_id *from,
                               const kp_maddr *addr, size_t more_room);

@@ -2,10 +2,12 @@
  * doubling to 60 s, with 25 % jitter; from the start again once they are. */
 #include "engine/engine.h"
 
+#include <stdio.h>
+
 static void keeper_dial(kp_keeper *k, kp_time now)
 {
 	kp_engine *e = k->e;
-	char text[64];
+	char text[KP_DIAL_TEXT];
 	if (!kp_engine_is_up(e) || (k->peer != NULL && kp_peers_link(k->peer) != NULL))
 		return;
 	if (k->peer != NULL && k->peer->dial != NULL)
@@ -13,7 +15,7 @@ static void keeper_dial(kp_keeper *k, kp_time now)
 	kp_dial *d;
 	kp_err err = kp_dial_start(e, now, k->peer, k->addrs, k->n_addrs, k, &d, text, sizeof text);
 	if (err != KP_OK)
-		kp_keeper_failed(k, now);
+		kp_keeper_failed(k, now, text);
 }
 
 static void keeper_retry(kp_timer *t, kp_time now)
@@ -21,16 +23,30 @@ static void keeper_retry(kp_timer *t, kp_time now)
 	keeper_dial(KP_CONTAINER_OF(t, kp_keeper, retry), now);
 }
 
-void kp_keeper_failed(kp_keeper *k, kp_time now)
+/* The operator has named this peer, so he is told when it cannot be reached, and why. */
+static void keeper_tell(kp_keeper *k, const char *why, kp_time wait)
+{
+	char addr[KP_MADDR_TEXT_MAX], text[KP_DIAL_TEXT + 400];
+	kp_maddr_text(&k->addrs[0], addr, sizeof addr);
+	snprintf(text, sizeof text, "%s %.300s is not reached: %s; next try in about %llu s",
+	         k->what & KP_KEEP_BOOTNODE ? "bootnode" : "direct peer", addr, why,
+	         (unsigned long long)(wait / KP_SEC(1)));
+	kp_engine_log(k->e, KP_LEVEL_WARN, text);
+}
+
+void kp_keeper_failed(kp_keeper *k, kp_time now, const char *why)
 {
 	kp_engine *e = k->e;
 	kp_time wait = KP_KEEPER_LAST;
 	if (k->fails < 6)
 		wait = KP_MIN(KP_KEEPER_FIRST << k->fails, KP_KEEPER_LAST);
 	k->fails++;
-	if (kp_engine_is_up(e))
-		kp_timer_set(&e->timers, &k->retry,
-		             kp_time_add(now, kp_rng_jitter(&e->rng, wait, KP_KEEPER_JITTER)));
+	if (!kp_engine_is_up(e))
+		return;
+	if (why != NULL)
+		keeper_tell(k, why, wait);
+	kp_timer_set(&e->timers, &k->retry,
+	             kp_time_add(now, kp_rng_jitter(&e->rng, wait, KP_KEEPER_JITTER)));
 }
 
 void kp_keeper_up(kp_keeper *k, kp_time now, kp_peer *p)
@@ -56,7 +72,7 @@ void kp_keeper_down(kp_keeper *k, kp_time now)
 		k->peer->keep &= ~(unsigned)k->what;
 		k->peer = NULL;
 	}
-	kp_keeper_failed(k, now);
+	kp_keeper_failed(k, now, NULL); /* its end has been told */
 }
 
 static kp_keeper *keeper_find(kp_engine *e, const kp_peer_id *id)

@@ -26,6 +26,19 @@ static void log_event(kp_rt *rt, kp_level level, const char *text)
 	kp_rt_loop_emit(rt, ev);
 }
 
+void kp_rt_log_take(kp_rt *rt, kp_event *ev)
+{
+	char text[1024];
+	kp_slice s = ev->f[KP_F_TEXT];
+	snprintf(text, sizeof text, "%.*s", (int)s.n, (const char *)s.p);
+	if (rt->log_stderr)
+		log_line(rt, (kp_level)ev->code, text);
+	if ((rt->s->events & KP_EVENTS_LOG) != 0)
+		kp_rt_loop_emit(rt, ev);
+	else
+		kp_event_free(ev);
+}
+
 static void log_sink(void *ctx, kp_trace_point point, uint64_t a, uint64_t b, uint64_t c)
 {
 	kp_rt *rt = (kp_rt *)ctx;

@@ -75,6 +75,8 @@ static void loop_do(kp_rt *rt, const kp_act *act)
 	case KP_ACT_EVENT:
 		if (act->u.event->type == KP_EV_CLOSED)
 			kp_event_free(act->u.event); /* every inbox tells it at its end */
+		else if (act->u.event->type == KP_EV_LOG)
+			kp_rt_log_take(rt, act->u.event);
 		else
 			kp_rt_loop_emit(rt, act->u.event);
 		break;

@@ -111,6 +111,7 @@ void kp_rt_wakeup_fire(kp_rt *rt, bool closed);
 
 /* log.c */
 void kp_rt_log_open(kp_rt *rt);               /* after each kp_engine_new */
+void kp_rt_log_take(kp_rt *rt, kp_event *ev); /* a LOG event of the engine's; takes it over */
 void kp_rt_log_stats(kp_rt *rt, kp_time now); /* the STATS event, when due */
 
 static inline bool kp_rt_on_loop_thread(const kp_rt *rt)

@@ -154,9 +154,11 @@ def test_unknown_peer_is_not_found(pair):
 def test_a_duplicate_is_reported(pair):
     boot, _ = pair
     boot.publish("once")
-    boot.wait("published")
+    published = boot.wait("published")
     boot.publish("once")
-    assert "duplicate" in boot.wait("error")["why"]
+    error = boot.wait("error")
+    assert "duplicate" in error["why"]
+    assert (error["id"], error["topic"]) == (published["id"], "t"), "which of the lines it was"
 
 
 def test_signals_end_it_gracefully():
@@ -182,7 +184,8 @@ def test_port_in_use_exits_1():
         port = taken.getsockname()[1]
         done = run("node", "--listen", f"/ip4/127.0.0.1/tcp/{port}", stdin=subprocess.DEVNULL)
     assert done.returncode == 1
-    assert f"/tcp/{port}" in done.stdout + done.stderr and "in use" in done.stdout + done.stderr
+    assert f"/tcp/{port}" in done.stderr and "in use" in done.stderr
+    assert done.stdout == ""
 
 
 def test_wrong_peer_id_at_an_address():
@@ -190,6 +193,9 @@ def test_wrong_peer_id_at_an_address():
     wrong = "12D3KooWPBFzpNemfrwjMSTSENKAC6cDHxE2RXojcMJRwMtitDms"
     address = boot.address.split("/p2p/")[0] + "/p2p/" + wrong
     node = Node("node", OURS, bootstrap=[address])
+    error = node.wait("error")
+    assert error["what"] == "node" and "wrong peer id" in error["why"]
+    assert address in error["why"] and f"expected {wrong}, found {boot.peer}" in error["why"]
     node.wait_until(lambda n: n.ask("/stats", "stats")["wrong_peer_id"] > 0, "counted")
     assert node.quit() == 0 and boot.quit() == 0
 
@@ -235,6 +241,28 @@ def test_lines_for_people():
     out, _ = node.communicate("/quit\n", timeout=20)
     assert out.endswith("closed\n") and "\033" not in out
     assert node.returncode == 0
+
+
+def test_mistakes_in_lines_are_explained():
+    node = Node("node", OURS)
+    for line, words in [("/sub", ["topic"]), ("/ping", ["peer id"]), ("/find x", ['"x"', "peer id"]),
+                        ("/peer", ["/peer", "/peers"]), ("/unsub never", ["never", "not subscribed"])]:
+        error = node.ask(line, "error")
+        for word in words:
+            assert word in error["what"] + " " + error["why"], (line, error)
+    assert node.quit() == 0
+
+
+def test_a_refused_peer_cannot_join():
+    first = Node("first", OURS)
+    second = Node("second", OURS, "--set", "deny=127.0.0.0/8")
+    third = Node("third", OURS, "--set", f"deny={first.peer}", bootstrap=[second.address])
+    done = run("node", "--bootstrap", first.address, "--set", f"deny={first.peer}",
+               stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and first.address in done.stderr and "deny" in done.stderr
+    second.wait_until(lambda n: n.ask("/stats", "stats")["conns_denied"] > 0, "refused")
+    assert not second.ask("/peers", "peers")["connected"]
+    assert [n.quit() for n in (first, second, third)] == [0, 0, 0]
 
 
 # --- the simulator -----------------------------------------------------------------------------------

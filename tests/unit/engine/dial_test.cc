@@ -284,3 +284,36 @@ TEST(dns, ten_thousand_records)
 	EXPECT_LE(a.dials().size(), 100u);
 	EXPECT_LE(a.of_kind(KP_ACT_RESOLVE).size(), 1u + 32u);
 }
+
+/* The operator named the bootnode: he is told in words what is wrong, once a try. */
+TEST(dial, a_bootnode_that_is_not_reached_is_told)
+{
+	Net n;
+	Node &a = n.add({{"kad.mode", "off"}});
+	std::string bare = a.addr().substr(0, a.addr().find("/p2p/")),
+	            wrong = net::identity_peer(99);
+	Node &b = n.add({{"kad.mode", "off"},
+	                 {"bootstrap", bare + "/p2p/" + wrong},
+	                 {"bootstrap", "/ip4/10.9.9.9/tcp/1/p2p/" + net::identity_peer(98)}},
+	                false);
+	kp_engine_env(b.engine)->trace->sink = [](void *, kp_trace_point, uint64_t, uint64_t,
+	                                          uint64_t) {};
+	kp_engine_env(b.engine)->trace->level = KP_LEVEL_WARN;
+	b.start();
+	n.run(KP_SEC(8));
+	int wrong_ids = 0, refused = 0;
+	for (auto &e : b.of_type(KP_EV_LOG)) {
+		std::string text = e.get(KP_F_TEXT);
+		EXPECT_EQ(e.code, KP_LEVEL_WARN);
+		EXPECT_EQ(text.find("bootnode /ip4/10."), 0u) << text;
+		EXPECT_NE(text.find("next try in about "), std::string::npos) << text;
+		wrong_ids += text.find("expected " + wrong + ", found " + a.id()) != text.npos;
+		refused += text.find("/ip4/10.9.9.9/tcp/1: ") != text.npos;
+	}
+	EXPECT_GE(wrong_ids, 2);
+	EXPECT_LE(wrong_ids, 5);
+	EXPECT_GE(refused, 1);
+	Node &quiet = n.add({{"kad.mode", "off"}, {"bootstrap", bare + "/p2p/" + wrong}});
+	n.run(KP_SEC(3));
+	EXPECT_TRUE(quiet.of_type(KP_EV_LOG).empty()) << "only where logs are asked for";
+}
