@@ -25,7 +25,7 @@ static void fuzz_answer(kp_host *h, kp_slice *in)
 		/* a message of that length, well framed unless odd */
 		size_t n = KP_MIN((size_t)(op - 80) * 3, in->n);
 		uint8_t head[2] = {(uint8_t)(n | 0x80), (uint8_t)(n >> 7)};
-		fake_remote_send(s, head, n < 128 ? (head[0] &= 0x7f, 1) : 2);
+		fake_remote_send(s, head, n < 128 ? (head[0] &= 0x7f, 1u) : 2u);
 		fake_remote_send(s, kp_slice_take(in, n).p, n);
 	}
 	fake_pump(h);

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Seeds for every fuzz target: make_corpus.py FOLDER writes FOLDER/TARGET/….
+
+They come from two places. The wire vectors (tests/vectors) hold what go, rust, js and py put on the
+wire, and what they refuse: their bytes go to the targets that read such bytes. What no vector can
+say, sequences of operations, is kept in seeds/TARGET.hex, one input a line: the smallest set that
+libFuzzer found for the branches it reached (see --keep), and every input that once failed.
+
+make_corpus.py --keep TARGET FOLDER rewrites seeds/TARGET.hex from a folder of inputs, such as one
+that `fuzz_TARGET -merge=1 FOLDER …` has made, leaving out what is longer than 2,000 bytes."""
+
+import hashlib
+import json
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+KEEP_MAX = 2000
+VECTORS = json.loads((ROOT / "tests/vectors/vectors.json").read_text())
+
+
+def values(node):
+    """Every text in a vector group, whatever member it stands in."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from values(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from values(value)
+    elif isinstance(node, str):
+        yield node
+
+
+def raw(*groups):
+    """The byte strings of groups or of lists in them ("rpc", "yamux/headers")."""
+    for group in groups:
+        node = VECTORS
+        for part in group.split("/"):
+            node = node[part]
+        for text in values(node):
+            if len(text) % 2 == 0 and re.fullmatch("[0-9a-f]*", text):
+                yield bytes.fromhex(text)
+
+
+def texts(*groups):
+    for group in groups:
+        for text in values(VECTORS[group]):
+            if len(text) <= 256 and not re.fullmatch("[0-9a-f]{16,}", text):
+                yield text.encode()
+
+
+def framed(body):
+    out, n = bytearray(), len(body)
+    while n >= 0x80:
+        out.append(n & 0x7f | 0x80)
+        n >>= 7
+    return bytes(out) + bytes([n]) + body
+
+
+def rpcs():
+    """RPC bodies: those of the vectors, and each signed or refused message in one of its own."""
+    yield from raw("rpc")
+    for case in VECTORS["pubsub"]["signed"] + VECTORS["pubsub"]["unsigned"] + VECTORS["pubsub"]["invalid"]:
+        yield b"\x12" + framed(bytes.fromhex(case["message"]))
+
+
+def config_lines():
+    """Every key with its default, and what the table of misuse sets."""
+    rows = re.findall(r"^\| `([a-z_.0-9]+)` \|.*?\|.*?\| (?:`([^`]*)`)? \|",
+                      (ROOT / "docs/config.md").read_text().replace("\\|", "¦"), re.M)
+    for key, default in rows:
+        yield f"{key}={default}".encode()
+    yield b"\n".join(f"{key}={default}".encode() for key, default in rows if default)
+    for case in json.loads((ROOT / "tests/misuse.json").read_text())["cases"]:
+        value = case["args"].get("value") if case["call"] == "kp2p_config_set" else None
+        if isinstance(value, str):
+            yield f"{case['args']['key']}={value}".encode()
+
+
+def policies(bodies, heads):
+    """Framed, behind the bytes by which a target picks how it is set up."""
+    bodies = list(bodies)
+    for head in heads:
+        for body in bodies:
+            yield head + framed(body)
+    yield heads[0] + b"".join(framed(body) for body in bodies)
+
+
+FROM_VECTORS = {
+    "engine_config": config_lines,
+    "gs_rpc": lambda: policies(rpcs(), [b"\x00\x01", b"\x11\x02", b"\x0a\x03"]),
+    "noise_sym": lambda: raw("noise"),
+    "wire_envelope": lambda: raw("envelope"),
+    "wire_identify": lambda: raw("identify"),
+    "wire_kad": lambda: raw("kad"),
+    "wire_maddr": lambda: (*raw("multiaddr"), *texts("multiaddr")),
+    "wire_mss": lambda: raw("multistream", "yamux"),
+    "wire_pb": lambda: raw("uvarint", "rpc", "identify"),
+    "wire_peer_id": lambda: (*raw("peer_id", "private_key_protobuf"), *texts("peer_id")),
+    "wire_rpc": rpcs,
+    "wire_rpc_build": lambda: (bytes([i & 1]) + body for i, body in enumerate(raw("rpc", "message_id"))),
+    "wire_text": lambda: (*texts("peer_id", "multiaddr", "multistream"), *raw("uvarint", "peer_id")),
+}
+
+
+def kept(target):
+    path = HERE / "seeds" / f"{target}.hex"
+    if path.exists():
+        for line in path.read_text().splitlines():
+            yield bytes.fromhex(line)
+
+
+def make(folder):
+    targets = sorted(path.stem[len("fuzz_"):] for path in HERE.glob("fuzz_*.c"))
+    unknown = set(FROM_VECTORS) - set(targets)
+    if unknown:
+        sys.exit(f"no such targets: {unknown}")
+    for target in targets:
+        out = folder / target
+        out.mkdir(parents=True, exist_ok=True)
+        for old in out.iterdir():
+            old.unlink()
+        for seed in (*FROM_VECTORS.get(target, tuple)(), *kept(target)):
+            (out / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+        if not any(out.iterdir()):
+            sys.exit(f"fuzz_{target} has no seeds")
+
+
+def keep(target, folder):
+    found = {path.read_bytes() for path in folder.iterdir()}
+    lines = sorted(seed.hex() for seed in found if 0 < len(seed) <= KEEP_MAX)
+    (HERE / "seeds" / f"{target}.hex").write_text("".join(line + "\n" for line in lines))
+    print(f"{target}: {len(lines)} kept, {len(found) - len(lines)} left out")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[1] == "--keep":
+        keep(sys.argv[2], pathlib.Path(sys.argv[3]))
+    elif len(sys.argv) == 2:
+        make(pathlib.Path(sys.argv[1]))
+    else:
+        sys.exit(__doc__)
