@@ -44,9 +44,7 @@
  * - Closing: publish, send and request are KP2P_ECLOSED; poll, verdict, cancel and info work.
  * - Closed: poll gives what is left, then KP2P_ECLOSED; info gives the last snapshot;
  *   set_wakeup(NULL), close and free succeed; everything else is KP2P_ECLOSED.
- *
- * "abi §4 A", "decisions" and "protocols 1.3" name pages of the project's design (see
- * docs/contributing.md); nothing there is needed to use this header. */
+ */
 #ifndef KARAKP2P_H
 #define KARAKP2P_H
 
@@ -193,7 +191,7 @@ typedef struct kp2p_bytes {
 	size_t len;
 } kp2p_bytes;
 
-/* --- A. version, errors (abi §4 A) --- */
+/* --- A. version, errors --- */
 
 /* major << 16 | minor. A binding refuses another major than KP2P_ABI_MAJOR, and a smaller minor
  * than it needs. Any thread, also in a signal handler. */
@@ -217,7 +215,7 @@ KP2P_API void kp2p_error_free(kp2p_error *err);
 /* Frees any char* that this library gave out as the caller's. The memory is overwritten first. */
 KP2P_API void kp2p_free(void *ptr);
 
-/* --- B. config (abi §4 B; the keys: docs/config.md) --- */
+/* --- B. config (the keys: docs/config.md) --- */
 
 /* All keys at their defaults. NULL = out of memory. A config is not thread-safe. */
 KP2P_API kp2p_config *kp2p_config_new(void);
@@ -230,7 +228,7 @@ KP2P_API int kp2p_config_set(kp2p_config *config, const char *key, const char *v
 /* A node keeps a copy of its own, so this may follow kp2p_node_new at once. */
 KP2P_API void kp2p_config_free(kp2p_config *config);
 
-/* --- C. keys (abi §4 C; protocols 1.3 to 1.6) --- */
+/* --- C. keys and peer ids (as in the libp2p peer-ids specification) --- */
 
 /* A new private key as the text that config key `identity` takes (base64 of the libp2p PrivateKey
  * protobuf). The caller's: kp2p_free, which wipes it. type: KP2P_KEY_ED25519; others ENOTSUP. */
@@ -242,7 +240,7 @@ KP2P_API char *kp2p_key_peer_id(const char *key, kp2p_error **err);
 /* Base58 or CIDv1 in, base58 out. The caller's: kp2p_free. EINVAL. */
 KP2P_API char *kp2p_peer_id_parse(const char *text, kp2p_error **err);
 
-/* --- D. life of a node (abi §4 D) --- */
+/* --- D. life of a node --- */
 
 /* A node with a copy of the config. No thread and no socket yet, so it is safe to fork until start.
  * The caller owns one reference: kp2p_node_free. EINVAL (keys that contradict each other), ENOMEM,
@@ -279,7 +277,7 @@ KP2P_API int64_t kp2p_node_stop_id(const kp2p_node *node);
  * it makes start return ECLOSED. 0, or ECLOSED when the node is closed or gone; EFORKED. */
 KP2P_API int kp2p_stop(int64_t stop_id);
 
-/* --- E. sending (abi §4 E; decisions "Publishing and delivery") --- */
+/* --- E. sending --- */
 
 /* Holds a reference of the node's memory, never of its network. ENOMEM, ECLOSED. */
 KP2P_API kp2p_sender *kp2p_sender_new(kp2p_node *node, kp2p_error **err);
@@ -371,7 +369,7 @@ KP2P_API int kp2p_node_listen(kp2p_node *node, int inbox, int (*cb)(kp2p_event *
  * Async-signal-safe, keeps errno. */
 KP2P_API int kp2p_node_wake(kp2p_node *node);
 
-/* --- G. events (abi §4 G) --- */
+/* --- G. events --- */
 /* Events are immutable, may be read by any thread, and outlive close and free of their node. */
 
 /* KP2P_EV_…; 0 for NULL. New types may come: skip what you do not know. */
@@ -391,7 +389,7 @@ KP2P_API void kp2p_events_free(kp2p_event **events, size_t n);
  * expired. EINVAL: no such verdict. ECLOSED after close. */
 KP2P_API int kp2p_node_verdict(kp2p_node *node, int64_t token, int verdict);
 
-/* --- H. operations, introspection (abi §4 H) --- */
+/* --- H. operations, introspection --- */
 
 /* Starts an operation (KP2P_OP_...) and never blocks. arg_len SIZE_MAX: arg is NUL-terminated.
  * timeout_ms is its limit, 0 or less its own one. What the same thread published before goes first,

@@ -59,10 +59,13 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
-/* How often to repeat: `release` times, less under a sanitizer. */
-inline constexpr int times(int release, int less)
+/* How often to repeat: `release` times, less under a sanitizer. KP2P_REPEAT=N in the environment:
+ * N times that. */
+inline int times(int release, int less)
 {
-	return sanitized ? less : release;
+	static const char *const repeat = getenv("KP2P_REPEAT");
+	static const int factor = repeat != nullptr ? std::max(atoi(repeat), 1) : 1;
+	return factor * (sanitized ? less : release);
 }
 
 inline constexpr int patience_ms = 30000; /* of every wait that is expected to end */
@@ -498,6 +501,11 @@ class Caller
 	bool done() const
 	{
 		return done_;
+	}
+	/* How often its thread has gone to sleep so far. */
+	std::string sleeps() const
+	{
+		return task_status(tid_, "voluntary_ctxt_switches");
 	}
 	pthread_t handle()
 	{

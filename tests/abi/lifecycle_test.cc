@@ -40,7 +40,7 @@ TEST(Lifecycle, CyclesLeaveNoThreadFdOrMemory)
 		one_cycle();
 	size_t threads = kit::tasks().size(), fds = kit::fd_count();
 	int64_t rss = kit::rss_bytes();
-	for (int i = 0; i < times(200, 30); i++) {
+	for (int i = 0; i < times(1000, 30); i++) {
 		one_cycle();
 		ASSERT_EQ(kit::fd_count(), fds) << "cycle " << i;
 	}

@@ -471,6 +471,25 @@ TEST(Interrupt, WakeEndsEveryBlockedCall)
 		EXPECT_EQ(all[i]->result(), KP2P_EINTR) << blocking_calls[i].name;
 }
 
+/* No call looks now and then whether something has happened. */
+TEST(Interrupt, BlockedCallsSleepUntilTheyAreWoken)
+{
+	Full f(4);
+	std::vector<std::unique_ptr<Caller>> all;
+	std::vector<std::string> sleeps;
+	for (const auto &b : blocking_calls) {
+		all.push_back(std::make_unique<Caller>([&f, &b] { return b.call(f); }));
+		ASSERT_TRUE(all.back()->wait_blocked()) << b.name;
+		sleeps.push_back(all.back()->sleeps());
+	}
+	::poll(nullptr, 0, 400);
+	for (size_t i = 0; i < all.size(); i++)
+		EXPECT_EQ(all[i]->sleeps(), sleeps[i]) << blocking_calls[i].name;
+	EXPECT_EQ(f.n.close(0), 0);
+	for (auto &c : all)
+		c->result();
+}
+
 TEST(Interrupt, WakeWithNobodyBlockedEndsTheNextCall)
 {
 	Full f(4);
