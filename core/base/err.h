@@ -1,5 +1,5 @@
 /* The one error enum of the library, and the reasons for which a connection ends.
- * Values are ABI (abi.md section 4): frozen, append only, never reused. The public header's KP2P_EX
+ * Values are ABI: frozen, append only, never reused. The public header's KP2P_EX
  * are made equal to KP_E_X by static_asserts in abi/. */
 #ifndef KP_BASE_ERR_H
 #define KP_BASE_ERR_H

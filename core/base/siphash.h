@@ -1,5 +1,5 @@
 /* SipHash-c-d, incremental: map hashes (under the engine's own key) and Karak message ids (1-3,
- * zero key; protocols.md 10.5). */
+ * zero key, as Rust's DefaultHasher). */
 #ifndef KP_BASE_SIPHASH_H
 #define KP_BASE_SIPHASH_H
 

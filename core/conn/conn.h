@@ -82,9 +82,9 @@ void kp_conn_pump(kp_conn *c, kp_time now);
 bool kp_conn_tx(kp_conn *c, kp_time now, kp_slice *out);
 void kp_conn_on_written(kp_conn *c, kp_time now);
 
-/* Goodbye (decisions.md): once the streams have nothing more to write, FIN them, ping, await the
- * pong, go-away 0; then kp_conn_wants_shutdown is true until end of file. DEAD at `deadline` at the
- * latest. Not yet OPEN: DEAD at once. `why` is what is reported. */
+/* Goodbye (docs/architecture.md, "Shutdown"): once the streams have nothing more to write, FIN
+ * them, ping, await the pong, go-away 0; then kp_conn_wants_shutdown is true until end of file.
+ * DEAD at `deadline` at the latest. Not yet OPEN: DEAD at once. `why` is what is reported. */
 void kp_conn_goodbye(kp_conn *c, kp_time now, kp_why why, kp_time deadline);
 bool kp_conn_wants_shutdown(const kp_conn *c);
 

@@ -1,6 +1,6 @@
 /* Length-delimited messages (uvarint length, then that many bytes) put together from whatever cuts
  * a stream delivers. The length is judged before anything is allocated; the body is one exact
- * block. Used by services on the bytes of one stream; protocols.md 1.1. */
+ * block. Used by services on the bytes of one stream. */
 #ifndef KP_CONN_LENFRAME_H
 #define KP_CONN_LENFRAME_H
 

@@ -1,6 +1,7 @@
-/* multistream-select 1.0, both roles, for one negotiation (protocols.md 3). Knows neither what the
- * names mean nor what carries the bytes; what follows the last frame belongs to the next layer.
- * Small on purpose: every negotiating substream holds one. */
+/* multistream-select 1.0, both roles, for one negotiation
+ * (github.com/multiformats/multistream-select). Knows neither what the names mean nor what carries
+ * the bytes; what follows the last frame belongs to the next layer. Small on purpose: every
+ * negotiating substream holds one. */
 #ifndef KP_CONN_MSS_H
 #define KP_CONN_MSS_H
 

@@ -1,6 +1,6 @@
-/* Noise_XX_25519_ChaChaPoly_SHA256 as libp2p uses it (protocols.md 4): the handshake, one message a
- * call, and the transport frames. Frames are u16 big-endian length, then that many bytes; cutting
- * the byte stream into frames is the caller's (kp_noise_frame). */
+/* Noise_XX_25519_ChaChaPoly_SHA256 as the libp2p noise specification uses it: the handshake, one
+ * message a call, and the transport frames. Frames are u16 big-endian length, then that many bytes;
+ * cutting the byte stream into frames is the caller's (kp_noise_frame). */
 #ifndef KP_CONN_NOISE_H
 #define KP_CONN_NOISE_H
 

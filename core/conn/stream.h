@@ -51,8 +51,7 @@ typedef struct kp_proto_ops {
 
 	/* NULL = never. Asked after each pull that returned something: true = nothing behind those
 	 * bytes may leave on this stream before a yamux ping sent after them has been answered, so
-	 * pull is not called until then (rust ≥ 0.57 breaks on read-ahead behind a large RPC;
-	 * decisions.md). */
+	 * pull is not called until then (rust ≥ 0.57 breaks on read-ahead behind a large RPC). */
 	bool (*wants_barrier)(void *svc, kp_stream *s);
 } kp_proto_ops;
 

@@ -1,6 +1,7 @@
-/* yamux for one connection (protocols.md 6): frames, streams, windows, ping, go-away. Knows neither
- * what the streams carry nor how the bytes travel. Its streams are embedded in the owner's objects;
- * payload is pulled from the owner when there is room to send it and pushed to it as it arrives. */
+/* yamux, as in its specification by HashiCorp, for one connection: frames, streams, windows, ping,
+ * go-away. Knows neither what the streams carry nor how the bytes travel. Its streams are embedded
+ * in the owner's objects; payload is pulled from the owner when there is room to send it and pushed
+ * to it as it arrives. */
 #ifndef KP_CONN_YAMUX_H
 #define KP_CONN_YAMUX_H
 

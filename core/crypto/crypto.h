@@ -49,8 +49,8 @@ typedef struct kp_crypto_ops {
 	kp_err (*aead_open_once)(kp_crypto *c, const uint8_t key[32], uint64_t counter, kp_slice ad,
 	                         uint8_t *p, size_t n);
 
-	/* Parses and checks a key of any of the four types (sizes, curve, RSA 2,048 to 8,192 bits;
-	 * protocols.md 1.3). KP_E_PROTO = not acceptable, KP_E_NOMEM. */
+	/* Parses and checks a key of any of the four types (sizes, curve, RSA 2,048 to 8,192 bits).
+	 * KP_E_PROTO = not acceptable, KP_E_NOMEM. */
 	kp_err (*pubkey_new)(kp_crypto *c, kp_key_type type, kp_slice data, kp_pubkey **out);
 	void (*pubkey_free)(kp_pubkey *k);
 	/* KP_OK or KP_E_PROTO; KP_E_NOMEM where OpenSSL lets us tell that it had no memory. Any

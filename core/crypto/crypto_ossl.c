@@ -1,6 +1,6 @@
 /* The OpenSSL backend: hashes, X25519, ChaCha20-Poly1305, the random stream, and the table itself.
  * Public keys and signatures are in crypto_ossl_keys.c. Only the OpenSSL 3 API; what OpenSSL looks
- * up by name is looked up once and kept in the table, contexts are reused (performance.md A1). */
+ * up by name is looked up once and kept in the table, contexts are reused. */
 #include "crypto/crypto_impl.h"
 
 #include <limits.h>

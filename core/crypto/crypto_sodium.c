@@ -1,5 +1,5 @@
-/* Ed25519 by libsodium, whose curve arithmetic is 1.67 times as fast as OpenSSL's (performance.md
- * A1). The verdicts are OpenSSL's in every case, because stock peers judge that way: libsodium
+/* Ed25519 by libsodium, whose curve arithmetic is 1.67 times as fast as OpenSSL's
+ * 3.0. The verdicts are OpenSSL's in every case, because stock peers judge that way: libsodium
  * refuses small-order and non-canonical points that go and rust accept, and newer versions multiply
  * by the cofactor, which go and rust do not. sodium_init is not called: nothing used here depends
  * on it, and it would be state of the whole process. */

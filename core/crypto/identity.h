@@ -1,4 +1,5 @@
-/* The node's own key pair, and what is done with other nodes' keys (protocols.md 1.3 to 1.6). */
+/* The node's own key pair, and what is done with other nodes' keys (libp2p peer-ids,
+ * RFC 0002 and RFC 0003 of libp2p). */
 #ifndef KP_CRYPTO_IDENTITY_H
 #define KP_CRYPTO_IDENTITY_H
 
@@ -33,7 +34,7 @@ kp_err kp_identity_sign(kp_crypto *c, const kp_identity *id, kp_slice message, u
 /* The key and peer id of a PublicKey protobuf. KP_E_PROTO = unacceptable. key may be NULL. */
 kp_err kp_pubkey_parse(kp_crypto *c, kp_slice pubkey_pb, kp_pubkey **key, kp_peer_id *id);
 
-/* A peer record in a signed envelope, checked: signature, key = peer id (protocols.md 1.6). Reads
+/* A peer record in a signed envelope, checked: signature, key = peer id (libp2p RFC 0003). Reads
  * both parameter sets, seals the standard one. addrs views the address list in the envelope, for
  * kp_peer_record_next. KP_E_PROTO, KP_E_NOMEM; sealing also KP_E_TOOBIG = out is full. */
 kp_err kp_peer_record_open(kp_crypto *c, kp_slice envelope, kp_peer_id *id, uint64_t *seq,

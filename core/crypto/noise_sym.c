@@ -1,4 +1,4 @@
-/* CipherState and SymmetricState, line by line from protocols.md 4.2. */
+/* CipherState and SymmetricState, line by line from the Noise Protocol Framework, section 5. */
 #include "crypto/noise_sym.h"
 
 #include "base/mem.h"

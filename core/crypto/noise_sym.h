@@ -1,4 +1,5 @@
-/* Noise CipherState and SymmetricState for Noise_XX_25519_ChaChaPoly_SHA256 (protocols.md 4.2). */
+/* Noise CipherState and SymmetricState for Noise_XX_25519_ChaChaPoly_SHA256: section 5
+ * of the Noise Protocol Framework. */
 #ifndef KP_CRYPTO_NOISE_SYM_H
 #define KP_CRYPTO_NOISE_SYM_H
 

@@ -355,7 +355,7 @@ void kp_host_identified(void *ctx, kp_time now, const kp_peer_id *peer,
                         const kp_identify_info *info, const kp_maddr *observed)
 {
 	kp_engine *e = (kp_engine *)ctx;
-	(void)observed; /* one peer's word is not adopted (protocols.md 8.3) */
+	(void)observed; /* one peer's word is not adopted: it may lie */
 	kp_peers_identified(e, now, peer, info);
 	for (size_t i = 0; i < e->n_svcs; i++)
 		if (e->svcs[i].ops->on_identified != NULL)

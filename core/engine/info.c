@@ -1,4 +1,4 @@
-/* Introspection: the JSON of kp_engine_info (abi.md section 4). Keys are only ever added. */
+/* Introspection: the JSON of kp_engine_info (see kp2p_node_info). Keys are only ever added. */
 #include "engine/engine.h"
 
 #include <stdio.h>

@@ -176,7 +176,7 @@ kp_err kp_request_check(kp_op op, kp_slice arg, kp_slice data, char *text, size_
 kp_err kp_engine_cancel(kp_engine *e, kp_time now, int64_t token);
 kp_err kp_engine_verdict(kp_engine *e, kp_time now, int64_t token, kp_verdict verdict);
 
-/* JSON (or bare text) of abi.md `info`, engine's part: self, addresses, peers, topics, routing,
+/* JSON (or bare text) of kp2p_node_info, engine's part: self, addresses, peers, topics, routing,
  * stats, config, peer_id, listen_addrs. Writes into out; a NULL writer measures. The host adds its
  * own stats by (names, values). KP_E_INVAL = unknown `what`. */
 typedef struct kp_host_stat {

@@ -1,5 +1,6 @@
 /* Names in addresses being dialled: dns, dns4, dns6 become addresses, dnsaddr further
- * multiaddresses (protocols.md 2.3). Bounds per dial: depth 4, 32 lookups, 100 results. */
+ * multiaddresses (the libp2p addressing specification). Bounds per dial: depth 4, 32 lookups, 100
+ * results. */
 #include "engine/engine.h"
 
 #include <stdio.h>

@@ -35,7 +35,7 @@ void kp_rt_dns_resolve(kp_rt_dns *d, kp_id id, kp_dns_kind kind, const char *nam
  */
 void kp_rt_dns_close(kp_rt_dns *d);
 
-/* The strings of one record belong together (protocols.md 2.3): joined into text, which has room
+/* The strings of one record belong together (RFC 7208, 3.3): joined into text, which has room
  * for `room` bytes; what does not fit is left out. Returns the number of records, at most
  * KP_RT_DNS_ANSWERS; the answers' texts point into text. */
 size_t kp_rt_dns_join(const struct ares_txt_ext *t, kp_dns_answer *answers, uint8_t *text,

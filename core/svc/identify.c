@@ -1,4 +1,4 @@
-/* identify and identify push (protocols.md 8): see identify.h. One kind of stream state plays four
+/* identify and identify push of libp2p: see identify.h. One kind of stream state plays four
  * roles: asking, answering, pushing and being pushed to. What a peer said is merged over its
  * messages and checked here; keeping it is the engine's business, except for the list of protocols
  * and the agent, which a later partial push leaves out. */
@@ -207,7 +207,8 @@ static kp_err identify_open(kp_identify *id, kp_time now, const kp_peer_id *peer
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-/* decisions.md "Own addresses": what we keep of an address depends on where its sender is. */
+/* What we keep of an address depends on where its sender is: all from loopback, all but loopback
+ * from a private address, public ones from a public one. */
 static bool identify_addr_fits(kp_ip_scope remote, const kp_maddr *m)
 {
 	kp_ip_scope scope = kp_maddr_scope(m);

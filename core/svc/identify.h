@@ -1,4 +1,4 @@
-/* identify and identify push (protocols.md 8): asks every new connection, answers everyone, pushes
+/* identify and identify push of libp2p: asks every new connection, answers everyone, pushes
  * when our addresses or protocols change. Results go to the engine through kp_identify_sink. */
 #ifndef KP_SVC_IDENTIFY_H
 #define KP_SVC_IDENTIFY_H

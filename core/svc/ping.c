@@ -1,4 +1,4 @@
-/* /ipfs/ping/1.0.0 (protocols.md 9): echoes whole units of 32 bytes on inbound streams; on request
+/* /ipfs/ping/1.0.0: echoes whole units of 32 bytes on inbound streams; on request
  * measures round trips over one outbound stream per peer, kept for a while and reopened without a
  * word when the peer has closed it meanwhile. Liveness is yamux's, not this file's. */
 #include "svc/ping.h"

@@ -1,4 +1,4 @@
-/* /ipfs/ping/1.0.0 (protocols.md 9): answers always, measures on request. Liveness is yamux's. */
+/* /ipfs/ping/1.0.0: answers always, measures on request. Liveness is yamux's. */
 #ifndef KP_SVC_PING_H
 #define KP_SVC_PING_H
 

@@ -47,7 +47,7 @@ size_t kp_host_conn_count(kp_host *h); /* open connections */
 /* The peer's addresses that it told us itself by identify (filtered); returns how many. */
 size_t kp_host_peer_addrs(kp_host *h, const kp_peer_id *peer, kp_maddr *out, size_t max);
 
-/* Our own addresses as announced to others (decisions.md "Own addresses"), without /p2p. */
+/* Our own addresses as announced to others (key `announce`, or the bound ones), without /p2p. */
 size_t kp_host_own_addrs(kp_host *h, kp_maddr *out, size_t max);
 
 /* Protocol ids we serve now, for identify. Returns how many. */

@@ -1,5 +1,4 @@
-/* base32 of RFC 4648, lower case, without padding: CIDv1 peer ids and onion names
- * (protocols.md 1.4, 2.1). */
+/* base32 of RFC 4648, lower case, without padding: CIDv1 peer ids and onion names. */
 #ifndef KP_WIRE_BASE32_H
 #define KP_WIRE_BASE32_H
 

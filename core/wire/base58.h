@@ -1,4 +1,4 @@
-/* base58btc, and base36 which works the same way: positional number texts (protocols.md 1.4).
+/* base58btc, and base36 which works the same way: positional number texts (multibase).
  * The work grows with the square of the length, so both directions are bounded. */
 #ifndef KP_WIRE_BASE58_H
 #define KP_WIRE_BASE58_H

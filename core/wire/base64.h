@@ -1,5 +1,5 @@
 /* base64 of RFC 4648: the standard alphabet with padding for identity keys and JSON, the URL
- * alphabet without padding for certhash (protocols.md 2.1). */
+ * alphabet without padding for certhash. */
 #ifndef KP_WIRE_BASE64_H
 #define KP_WIRE_BASE64_H
 

@@ -1,5 +1,5 @@
-/* Signed envelopes and peer records (protocols.md 1.6): reading, building and the bytes that are
- * signed. Verifying and sealing is crypto/identity.h. */
+/* Signed envelopes and peer records (libp2p RFC 0002 and 0003): reading, building and the bytes
+ * that are signed. Verifying and sealing is crypto/identity.h. */
 #ifndef KP_WIRE_ENVELOPE_H
 #define KP_WIRE_ENVELOPE_H
 

@@ -1,5 +1,6 @@
-/* The Identify message (protocols.md 8.1, 8.2). A peer may send several; they merge: the last value
- * of a singular field wins, lists append. Read field by field so that the caller merges as it goes.
+/* The Identify message of the libp2p identify specification. A peer may send several; they merge:
+ * the last value of a singular field wins, lists append. Read field by field so that the caller
+ * merges as it goes.
  */
 #ifndef KP_WIRE_IDENTIFY_MSG_H
 #define KP_WIRE_IDENTIFY_MSG_H

@@ -1,4 +1,4 @@
-/* Kademlia key arithmetic (protocols.md 11.2). */
+/* Kademlia key arithmetic: SHA-256 of the key, distance by XOR. */
 #include "wire/kad_msg.h"
 
 kp_kad_key kp_kad_distance(const kp_kad_key *a, const kp_kad_key *b)

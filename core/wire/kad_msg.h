@@ -1,4 +1,4 @@
-/* Kademlia messages and keys (protocols.md 11.1, 11.2). */
+/* Kademlia messages and keys (the libp2p kad-dht specification). */
 #ifndef KP_WIRE_KAD_MSG_H
 #define KP_WIRE_KAD_MSG_H
 

@@ -1,5 +1,5 @@
-/* The PublicKey and PrivateKey protobufs (protocols.md 1.3): type and bytes, and the lengths that
- * can be judged without arithmetic. Curve points, DER and moduli are crypto/'s. */
+/* The PublicKey and PrivateKey protobufs of the libp2p peer-ids specification: type and bytes, and
+ * the lengths that can be judged without arithmetic. Curve points, DER and moduli are crypto/'s. */
 #ifndef KP_WIRE_KEYS_H
 #define KP_WIRE_KEYS_H
 

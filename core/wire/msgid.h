@@ -1,4 +1,4 @@
-/* Message id functions (protocols.md 10.5). All nodes of a topic must use the same one. */
+/* Message id functions (key `message_id`). All nodes of a topic must use the same one. */
 #ifndef KP_WIRE_MSGID_H
 #define KP_WIRE_MSGID_H
 

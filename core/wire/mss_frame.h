@@ -1,4 +1,4 @@
-/* multistream-select 1.0 frames (protocols.md 3.1): uvarint length, text, newline. */
+/* multistream-select 1.0 frames: uvarint length, text, newline. */
 #ifndef KP_WIRE_MSS_FRAME_H
 #define KP_WIRE_MSS_FRAME_H
 

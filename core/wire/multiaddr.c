@@ -4,8 +4,8 @@
 #include "wire/utf8.h"
 #include "wire/varint.h"
 
-/* protocols.md 2.1. `ipfs` comes behind `p2p`, so that the code finds the name we print. garlic64
- * values have at least 386 bytes and so never fit KP_MADDR_MAX. */
+/* The table of github.com/multiformats/multiaddr. `ipfs` comes behind `p2p`, so that the code finds
+ * the name we print. garlic64 values have at least 386 bytes and so never fit KP_MADDR_MAX. */
 static const kp_maddr_proto maddr_protos[] = {
         {"ip4", 4, KP_MADDR_FORM_IP4, 4},
         {"tcp", 6, KP_MADDR_PORT, 2},

@@ -1,5 +1,6 @@
-/* Multiaddresses: binary by value, text, components, and the TCP shapes we dial (protocols.md 2).
- * Every kp_maddr that a function here produced is valid, and its text parses to the same bytes. */
+/* Multiaddresses: binary by value, text, components, and the TCP shapes we dial
+ * (github.com/multiformats/multiaddr). Every kp_maddr that a function here produced is valid, and
+ * its text parses to the same bytes. */
 #ifndef KP_WIRE_MULTIADDR_H
 #define KP_WIRE_MULTIADDR_H
 
@@ -84,7 +85,7 @@ bool kp_maddr_strip_peer(kp_maddr *m);
 kp_err kp_maddr_append_peer(kp_maddr *m, const kp_peer_id *id);
 
 /* True when m ends with the components `suffix` (valid address bytes; empty fits always). For
- * dnsaddr results (protocols.md 2.3). */
+ * dnsaddr results: they must end as the question did. */
 bool kp_maddr_has_suffix(const kp_maddr *m, kp_slice suffix);
 
 /* What a dialer or listener needs of ip4|ip6/…/tcp[/p2p], dns|dns4|dns6/…/tcp[/p2p] and

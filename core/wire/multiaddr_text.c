@@ -1,4 +1,4 @@
-/* The text form of multiaddresses (protocols.md 2.2). */
+/* The text form of multiaddresses (github.com/multiformats/multiaddr). */
 #include "wire/multiaddr.h"
 
 #include "wire/base32.h"

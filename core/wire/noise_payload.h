@@ -1,4 +1,4 @@
-/* NoiseHandshakePayload with its extensions (protocols.md 4.1, 4.4). */
+/* NoiseHandshakePayload with its extensions (the libp2p noise specification). */
 #ifndef KP_WIRE_NOISE_PAYLOAD_H
 #define KP_WIRE_NOISE_PAYLOAD_H
 

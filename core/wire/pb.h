@@ -1,5 +1,6 @@
-/* Protobuf, field by field, in place (protocols.md 1.2). No schema: each message's own file says
- * what its fields mean. Nesting is walked by the caller, so no depth is ever reached by recursion.
+/* Protobuf, field by field, in place (the protobuf wire format). No schema: each message's own file
+ * says what its fields mean. Nesting is walked by the caller, so no depth is ever reached by
+ * recursion.
  */
 #ifndef KP_WIRE_PB_H
 #define KP_WIRE_PB_H

@@ -1,4 +1,4 @@
-/* Peer ids: a multihash by value, and its texts (protocols.md 1.4). */
+/* Peer ids: a multihash by value, and its texts (the libp2p peer-ids specification). */
 #ifndef KP_WIRE_PEER_ID_H
 #define KP_WIRE_PEER_ID_H
 

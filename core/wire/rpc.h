@@ -1,5 +1,6 @@
-/* The gossipsub RPC (protocols.md 10.2, 10.3): walked in place, item by item, without arrays; one
- * pubsub message; and building RPCs in bounded space. Nothing here allocates or judges policy.
+/* The RPC of the libp2p pubsub and gossipsub specifications: walked in place, item by item, without
+ * arrays; one pubsub message; and building RPCs in bounded space. Nothing here allocates or judges
+ * policy.
  *
  * Reading:  kp_rpc_counts n; if (kp_rpc_validate(rpc, &n) != KP_OK || n.… > cap) → refuse;
  *           for (kp_rpc_walk k = kp_rpc_walk_of(rpc); kp_rpc_next(&k, &item);) …

@@ -1,5 +1,5 @@
-/* The unsigned varint of libp2p framing (protocols.md 1.1): at most 9 bytes, minimal form only.
- * Varints inside protobuf messages follow looser rules and are read by pb.h. */
+/* The unsigned varint of libp2p framing (multiformats unsigned-varint): at most 9 bytes, minimal
+ * form only. Varints inside protobuf messages follow looser rules and are read by pb.h. */
 #ifndef KP_WIRE_VARINT_H
 #define KP_WIRE_VARINT_H
 

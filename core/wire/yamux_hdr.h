@@ -1,4 +1,4 @@
-/* The 12-byte yamux frame header (protocols.md 6.1). What a frame means is conn/yamux.c's. */
+/* The 12-byte yamux frame header. What a frame means is conn/yamux.c's. */
 #ifndef KP_WIRE_YAMUX_HDR_H
 #define KP_WIRE_YAMUX_HDR_H
 

@@ -184,7 +184,7 @@ std::string said(const kit::Child &child)
 	return kept;
 }
 
-/* abi §5, 1: no trace, no delay, the exit code is the program's. */
+/* No trace, no delay, the exit code is the program's. */
 TEST_P(ProcessEnd, WithANode)
 {
 	std::string mode = GetParam();

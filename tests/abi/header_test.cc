@@ -1,5 +1,5 @@
 /* The header and the library's face: what compiles, what is exported, how it is linked, what it
- * says about itself (abi §5, 19; abi §4 "Build"). */
+ * says about itself. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* GCC 12, in <regex> with ASan */
 #endif

@@ -1,5 +1,5 @@
 /* The life of a node as the caller sees it: what is left after close, what works in which state,
- * concurrent closing, and that the process's signals are not touched (abi §5, 4 to 8 and 10). */
+ * concurrent closing, and that the process's signals are not touched. */
 #include "abi_kit.h"
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-/* Messages and requests between nodes over loopback, by every way to receive (abi §5, 16 and 24).
+/* Messages and requests between nodes over loopback, by every way to receive.
  */
 #include "abi_kit.h"
 

@@ -1,4 +1,4 @@
-/* Every case of tests/misuse.json: the code, and a text that names what is wrong (abi §5, 20). The
+/* Every case of tests/misuse.json: the code, and a text that names what is wrong. The
  * tests of the bindings drive the same table; its form is described in its first lines. */
 #include "abi_kit.h"
 

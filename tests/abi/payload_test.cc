@@ -1,5 +1,5 @@
 /* Every case of tests/payloads.json: any bytes arrive as they were given, up to the limit and no
- * further (abi §5, 21). The tests of the bindings drive the same table. */
+ * further. The tests of the bindings drive the same table. */
 #include "abi_kit.h"
 
 namespace

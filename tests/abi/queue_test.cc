@@ -1,6 +1,6 @@
-/* The bounded queues and who waits at them: outbox, inboxes, fds, wake-ups, signals (abi §5, 11 and
- * 12). A node without room for another PUBLISHED record stands for a full network: its outbox stays
- * full until they are read. */
+/* The bounded queues and who waits at them: outbox, inboxes, fds, wake-ups, signals. A node without
+ * room for another PUBLISHED record stands for a full network: its outbox stays full until they are
+ * read. */
 #include "abi_kit.h"
 
 namespace

@@ -1,5 +1,5 @@
 /* Exactly one final event per token, whatever the schedule: random operations, time limits, cancels
- * and closes on several threads, from a seed that is printed (abi §5, 13). */
+ * and closes on several threads, from a seed that is printed. */
 #include "abi_kit.h"
 
 #include <map>

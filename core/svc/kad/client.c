@@ -1,5 +1,5 @@
 /* Asking one peer for the nodes nearest to a target: dial when it is not connected, one stream, the
- * request, FIN, one answer (protocols.md 11.3). */
+ * request, FIN, one answer. */
 #include "svc/kad/kad_impl.h"
 
 /* --- life of a contact -------------------------------------------------------------------------

@@ -36,8 +36,8 @@ kp_kad_key kp_kad_key_of(kp_kad *kad, kp_slice bytes)
 	return key;
 }
 
-/* The rule of decisions.md "Own addresses": what is kept of a peer at `scope`, and what is told to
- * it. */
+/* What is kept of a peer at `scope`, and what is told to it: everything to loopback, all but
+ * loopback to a private address, public ones to a public one. */
 bool kp_kad_addr_fits(kp_ip_scope scope, const kp_maddr *m)
 {
 	kp_ip_scope of = kp_maddr_scope(m);

@@ -1,5 +1,5 @@
-/* Kademlia /ipfs/kad/1.0.0: routing table, server, iterative lookups (protocols.md 11,
- * decisions.md "Discovery"). */
+/* Kademlia /ipfs/kad/1.0.0: routing table, server, iterative lookups (the libp2p
+ * kad-dht specification). */
 #ifndef KP_SVC_KAD_KAD_H
 #define KP_SVC_KAD_KAD_H
 

@@ -1,4 +1,4 @@
-/* Lookups: drives the query machine with contacts, merges answers, reports (protocols.md 11.5). */
+/* Lookups: drives the query machine with contacts, merges answers, reports. */
 #include "svc/kad/kad_impl.h"
 
 #define LOOKUP_RETRY KP_MS(250) /* after a local limit */

@@ -1,5 +1,5 @@
 /* The arithmetic of one iterative lookup: who is known, in which order to ask, when it is over
- * (protocols.md 11.5, go's rules). No streams, no dials, no time: those are client.c's.
+ * (the rules of go-libp2p-kad-dht). No streams, no dials, no time: those are client.c's.
  *
  * Two phases. Search: ask the nearest peers heard of, α at once, until the β nearest that are not
  * unreachable have answered. Follow-up: ask those of the k nearest that have not been asked. */

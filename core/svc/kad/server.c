@@ -1,5 +1,5 @@
 /* Answering requests: several per stream, in order, one at a time; what a client sends ahead waits,
- * up to a cap (protocols.md 11.3, 11.4). There is no record store: values and providers are refused
+ * up to a cap. There is no record store: values and providers are refused
  * the way servers without one refuse them. */
 #include "svc/kad/kad_impl.h"
 

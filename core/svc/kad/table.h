@@ -1,5 +1,5 @@
-/* The routing table: k-buckets by common prefix with our own key (protocols.md 11.6, decisions.md
- * "Discovery"). Holds peers that the service found worthy; asks nobody and knows no time. */
+/* The routing table: k-buckets by common prefix with our own key. Holds peers that the service
+ * found worthy; asks nobody and knows no time. */
 #ifndef KP_SVC_KAD_TABLE_H
 #define KP_SVC_KAD_TABLE_H
 

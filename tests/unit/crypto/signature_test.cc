@@ -81,7 +81,7 @@ TEST_P(signature, invalid)
 		EXPECT_EQ(judge(v), KP_E_PROTO) << v["name"].str();
 }
 
-/* Bytes behind the DER and high S: implementations differ, we refuse both (protocols.md 1.3). */
+/* Bytes behind the DER and high S: implementations differ, we refuse both. */
 TEST_P(signature, disputed_are_refused)
 {
 	for (auto &v : vectors::list("signature", "disputed", 2))

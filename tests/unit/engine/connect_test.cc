@@ -109,7 +109,6 @@ TEST(connect, without_a_peer_id_whoever_is_there)
 	EXPECT_EQ(a.completions(t).at(0).get(KP_F_FROM), b.id());
 }
 
-/* hostile.md row 23 */
 TEST(connect, simultaneous_dial_keeps_both_connections_as_one_peer)
 {
 	Net n;

@@ -248,7 +248,6 @@ TEST(dns, nested_dnsaddr_of_a_bootnode_without_peer_id)
 	ASSERT_TRUE(n.until([&] { return a.connected(b); }));
 }
 
-/* hostile.md row 21 */
 TEST(dns, dnsaddr_loops_end)
 {
 	Net n;

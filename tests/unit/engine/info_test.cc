@@ -1,4 +1,4 @@
-/* Introspection: every answer is JSON, and says what abi.md promises. */
+/* Introspection: every answer is JSON, and has what the header promises. */
 #include <gtest/gtest.h>
 
 #include "engine/net.h"

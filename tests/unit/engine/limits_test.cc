@@ -54,7 +54,7 @@ TEST(limits, a_half_open_cap_of_one_still_accepts)
 	EXPECT_EQ(b.completions(t).at(0).code, 0);
 }
 
-/* hostile.md row 16 */
+/* Slow ones cost a small fixed amount each, and end with their handshake's time. */
 TEST(limits, a_thousand_silent_sockets_and_slow_ones)
 {
 	Net n;
@@ -87,7 +87,6 @@ TEST(limits, a_thousand_silent_sockets_and_slow_ones)
 	EXPECT_EQ(a.ends.size(), 1u);
 }
 
-/* hostile.md row 22 */
 TEST(limits, ten_thousand_connects_leave_memory_flat)
 {
 	Net n;

@@ -1,5 +1,5 @@
 /* Lookups of a real kp_kad in a network of 50 to 1,000 kad nodes in virtual time: they find the
- * true k nearest, with few requests, and end whatever liars say (hostile.md row 20). */
+ * true k nearest, with few requests, and end whatever liars say. */
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -159,7 +159,7 @@ TEST_F(LookupSimOne, stops_as_soon_as_the_target_is_named)
 	tear_down();
 }
 
-/* hostile.md 20: what liars may answer. */
+/* What liars may answer. */
 struct Liar {
 	const char *name;
 	std::function<std::string(KadNet *, const std::string &)> lie;

@@ -204,7 +204,7 @@ TEST(identify_msg, bad_input)
 	}
 }
 
-/* hostile.md 19: counting comes first, nothing is stored on the way. */
+/* A message of very many addresses: counting comes first, nothing is stored on the way. */
 TEST(identify_msg, four_thousand_protocols_are_counted)
 {
 	Bytes many;

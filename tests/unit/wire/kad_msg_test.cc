@@ -314,7 +314,7 @@ static Kad::Peer fat_peer(size_t addr_bytes)
 	return {"000107", {hex(Bytes(addr_bytes, 4))}, 1};
 }
 
-/* hostile.md 20, our side: an answer never exceeds what rust reads. */
+/* Our side of amplification: an answer never exceeds what rust reads. */
 TEST(kad_msg, peers_that_do_not_fit_are_left_out)
 {
 	Kad k;

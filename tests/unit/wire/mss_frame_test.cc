@@ -152,7 +152,7 @@ TEST(mss_frame, longest)
 	EXPECT_EQ(frames_of(mss_frame("")), std::vector<std::string>{""});
 }
 
-/* However the bytes are cut, the same frames come out (hostile.md 15, 24). */
+/* However the bytes are cut, the same frames come out. */
 TEST(mss_frame, split_invariance)
 {
 	Bytes whole = mss_frame(KP_MSS_HEADER) + mss_frame("/noise") +

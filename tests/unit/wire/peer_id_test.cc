@@ -94,7 +94,7 @@ TEST(peer_id, vectors_invalid_bytes)
 		expect_bytes_refused(c);
 		ran++;
 	}
-	/* our choice: a sha2-256 digest has 32 bytes (protocols.md 1.4) */
+	/* our choice: a sha2-256 digest has 32 bytes */
 	for (const Json &c : vectors::list("peer_id", "disputed_bytes", 1)) {
 		expect_bytes_refused(c);
 		ran++;
@@ -168,8 +168,7 @@ TEST(peer_id, nobody)
 TEST(peer_id, only_strict_keys_make_ids)
 {
 	kp_peer_id id = id_filled(), before = id;
-	/* an Ed25519 key with a padded length: would be a second id of the same peer (hostile.md
-	 * 13) */
+	/* an Ed25519 key with a padded length: would be a second id of the same peer */
 	Bytes padded = unhex("080112a000") + Bytes(32, 1);
 	EXPECT_EQ(kp_peer_id_from_pubkey(slice(padded), sha256_openssl, &id), KP_E_PROTO);
 	EXPECT_EQ(memcmp(&id, &before, sizeof(id)), 0);

@@ -362,8 +362,7 @@ TEST(rpc_builder, ids_are_split)
 			rpcs++;
 		}
 		EXPECT_EQ(sent, 700u);
-		EXPECT_EQ(rpcs == 1,
-		          limit == 16000); /* about 700 Karak ids fit one (protocols.md 10.12) */
+		EXPECT_EQ(rpcs == 1, limit == 16000); /* about 700 Karak ids fit one */
 	}
 }
 

@@ -1,4 +1,4 @@
-/* One pubsub message: parsing, and the bytes its signature covers (protocols.md 10.3, 17). */
+/* One pubsub message: parsing, and the bytes its signature covers. */
 #include "wire/peer_id.h"
 #include "wire/rpc.h"
 #include "wire/rpc_dump.h"

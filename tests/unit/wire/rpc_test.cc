@@ -249,7 +249,7 @@ TEST(rpc, ids_of_items_without_ids)
 	EXPECT_FALSE(kp_rpc_next_id(&item.ids, &id));
 }
 
-/* hostile.md 7: counting a flood costs one pass and no memory. */
+/* Counting a flood costs one pass and no memory. */
 TEST(rpc, millions_of_empty_sub_messages)
 {
 	Bytes bytes;
@@ -295,5 +295,5 @@ TEST(rpc, largest_backoff_is_passed_on_whole)
 	kp_rpc_item item;
 	ASSERT_TRUE(kp_rpc_next(&walk, &item));
 	EXPECT_TRUE(item.has_backoff);
-	EXPECT_EQ(item.backoff, UINT64_MAX); /* hostile.md 2: clamping is the router's */
+	EXPECT_EQ(item.backoff, UINT64_MAX); /* clamping is the router's */
 }
