@@ -14,29 +14,57 @@ static uint64_t sip_rotl(uint64_t x, unsigned k)
 	return (x << k) | (x >> (64 - k));
 }
 
-static void sip_rounds(uint64_t v[4], int n)
+/* By value, so that the state stays in registers from one word to the next. */
+typedef struct sip_state {
+	uint64_t a, b, c, d;
+} sip_state;
+
+static inline sip_state sip_rounds(sip_state s, int n)
 {
-	uint64_t a = v[0], b = v[1], c = v[2], d = v[3];
 	for (int i = 0; i < n; i++) {
-		a += b;
-		b = sip_rotl(b, 13) ^ a;
-		a = sip_rotl(a, 32);
-		c += d;
-		d = sip_rotl(d, 16) ^ c;
-		a += d;
-		d = sip_rotl(d, 21) ^ a;
-		c += b;
-		b = sip_rotl(b, 17) ^ c;
-		c = sip_rotl(c, 32);
+		s.a += s.b;
+		s.b = sip_rotl(s.b, 13) ^ s.a;
+		s.a = sip_rotl(s.a, 32);
+		s.c += s.d;
+		s.d = sip_rotl(s.d, 16) ^ s.c;
+		s.a += s.d;
+		s.d = sip_rotl(s.d, 21) ^ s.a;
+		s.c += s.b;
+		s.b = sip_rotl(s.b, 17) ^ s.c;
+		s.c = sip_rotl(s.c, 32);
 	}
-	v[0] = a, v[1] = b, v[2] = c, v[3] = d;
+	return s;
 }
 
-static void sip_absorb(kp_siphash *h, uint64_t m)
+static inline sip_state sip_absorb(sip_state s, uint64_t m, int rounds)
 {
-	h->v[3] ^= m;
-	sip_rounds(h->v, h->c);
-	h->v[0] ^= m;
+	s.d ^= m;
+	s = sip_rounds(s, rounds);
+	s.a ^= m;
+	return s;
+}
+
+static sip_state sip_load(const kp_siphash *h)
+{
+	return (sip_state){h->v[0], h->v[1], h->v[2], h->v[3]};
+}
+
+static void sip_store(kp_siphash *h, sip_state s)
+{
+	h->v[0] = s.a, h->v[1] = s.b, h->v[2] = s.c, h->v[3] = s.d;
+}
+
+/* Whole words; one round a word, which is what we use, is compiled for itself. */
+static sip_state sip_words(sip_state s, const uint8_t *p, size_t n, int rounds)
+{
+	if (rounds == 1) {
+		for (; n >= 8; p += 8, n -= 8)
+			s = sip_absorb(s, sip_load64(p), 1);
+	} else {
+		for (; n >= 8; p += 8, n -= 8)
+			s = sip_absorb(s, sip_load64(p), rounds);
+	}
+	return s;
 }
 
 void kp_siphash_init(kp_siphash *h, const uint8_t key[16], int c_rounds, int d_rounds)
@@ -58,28 +86,30 @@ void kp_siphash_update(kp_siphash *h, const void *bytes, size_t n)
 {
 	const uint8_t *p = (const uint8_t *)bytes;
 	unsigned held = (unsigned)(h->total & 7);
+	sip_state s = sip_load(h);
 	h->total += n;
 	while (held != 0 && n > 0) {
 		h->tail |= (uint64_t)*p++ << (8 * held);
 		held = (held + 1) & 7;
 		n--;
 		if (held == 0) {
-			sip_absorb(h, h->tail);
+			s = sip_absorb(s, h->tail, h->c);
 			h->tail = 0;
 		}
 	}
-	for (; n >= 8; p += 8, n -= 8)
-		sip_absorb(h, sip_load64(p));
-	for (; n > 0; n--, held++)
+	size_t whole = n & ~(size_t)7;
+	s = sip_words(s, p, whole, h->c);
+	for (p += whole, n -= whole; n > 0; n--, held++)
 		h->tail |= (uint64_t)*p++ << (8 * held);
+	sip_store(h, s);
 }
 
 uint64_t kp_siphash_final(kp_siphash *h)
 {
-	sip_absorb(h, h->tail | (h->total & 0xff) << 56);
-	h->v[2] ^= 0xff;
-	sip_rounds(h->v, h->d);
-	return h->v[0] ^ h->v[1] ^ h->v[2] ^ h->v[3];
+	sip_state s = sip_absorb(sip_load(h), h->tail | (h->total & 0xff) << 56, h->c);
+	s.c ^= 0xff;
+	s = sip_rounds(s, h->d);
+	return s.a ^ s.b ^ s.c ^ s.d;
 }
 
 uint64_t kp_siphash13(const uint8_t key[16], const void *bytes, size_t n)
