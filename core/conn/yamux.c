@@ -17,6 +17,7 @@ enum {
 
 #define YAMUX_TURN_SCRATCH 512u /* header and negotiation bytes of one turn */
 #define YAMUX_ID_LAST      (UINT32_MAX - 2u)
+#define YAMUX_NEAR_MAX     (1u << 20) /* to which a window grows however short the way is */
 
 void kp_yamux_init(kp_yamux *y, kp_mem *mem, kp_stats *stats, const kp_yamux_ops *ops, void *ctx,
                    bool client, uint32_t window_max)
@@ -167,14 +168,17 @@ bool kp_yamux_reset(kp_yamux *y, kp_ystream *s)
 	return false;
 }
 
-/* Doubles the receive window when half of it was used up within two round trips. */
-static uint32_t yamux_growth(kp_yamux *y, kp_time now, const kp_ystream *s)
+/* Doubles the receive window, up to `max`, if the connection may still grow and is measured. The
+ * result is what came to it: further credit. */
+static uint32_t yamux_grow(kp_yamux *y, kp_ystream *s, uint32_t max)
 {
-	if (y->rtt == KP_NEVER || now - s->credit_at >= 2 * y->rtt)
-		return 0;
-	uint32_t extra = KP_MIN(s->recv_max, y->window_max - s->recv_max);
+	uint32_t extra = s->recv_max < max ? KP_MIN(s->recv_max, max - s->recv_max) : 0;
 	uint64_t limit = (uint64_t)y->window_max * KP_YAMUX_GROWN_FACTOR;
-	return y->grown + extra <= limit ? extra : 0;
+	if (y->rtt == KP_NEVER || y->grown + extra > limit)
+		return 0;
+	s->recv_max += extra;
+	y->grown += extra;
+	return extra;
 }
 
 void kp_yamux_consumed(kp_yamux *y, kp_time now, kp_ystream *s, size_t n)
@@ -185,11 +189,11 @@ void kp_yamux_consumed(kp_yamux *y, kp_time now, kp_ystream *s, size_t n)
 	KP_ASSERT((uint64_t)s->consumed + s->credit + s->recv_window <= s->recv_max);
 	if (s->consumed < s->recv_max / 2)
 		return;
-	uint32_t extra = yamux_growth(y, now, s);
-	s->recv_max += extra;
-	y->grown += extra;
-	s->credit += s->consumed + extra;
+	s->credit += s->consumed;
 	s->consumed = 0;
+	/* half of it was used up within two round trips: the reader keeps up, the way is long */
+	if (y->rtt != KP_NEVER && now - s->credit_at < 2 * y->rtt)
+		s->credit += yamux_grow(y, s, y->window_max);
 	s->credit_at = now;
 	if (!kp_list_linked(&s->ctl))
 		kp_list_push(&y->ctl, &s->ctl);
@@ -454,6 +458,10 @@ static void yamux_tx_due(kp_yamux *y, kp_gather *g)
 			y->ops->on_gone(y->ctx, s);
 			continue;
 		}
+		/* used up to the last frame before we got to write this: however short the way, the
+		 * peer stands still meanwhile */
+		if (s->credit > 0 && s->recv_window < KP_YAMUX_FRAME_MAX)
+			s->credit += yamux_grow(y, s, KP_MIN(y->window_max, YAMUX_NEAR_MAX));
 		yamux_tx_ctl(g, KP_YAMUX_WINDOW, yamux_first_flags(s), s->id, s->credit);
 		s->recv_window += s->credit;
 		s->credit = 0;

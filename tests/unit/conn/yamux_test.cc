@@ -466,6 +466,31 @@ TEST(yamux, window_stays_when_slow_or_unmeasured)
 	EXPECT_EQ(slow.at(1)->y.recv_max, W);
 }
 
+/* A peer that has used up its window before our credit could be written stands still, also when the
+ * way to it is so short that no window would be too small. */
+TEST(yamux, window_of_a_starved_peer_grows_to_a_mebibyte)
+{
+	Mux m(false);
+	measure(m, 1000);
+	ASSERT_EQ(m.rx(window(KP_YAMUX_SYN, 1, 0)), KP_E_AGAIN);
+	Stream &s = *m.at(1);
+	uint32_t max = W;
+	for (int i = 0; i < 5; i++) {
+		m.now += KP_MS(100); /* long past two round trips */
+		uint32_t spare = i == 4 ? KP_YAMUX_FRAME_MAX : KP_YAMUX_FRAME_MAX - 1;
+		ASSERT_EQ(m.rx(data(0, 1, std::string(max - spare, 'x'))), KP_E_AGAIN);
+		EXPECT_EQ(s.y.recv_max, max); /* not before it is known that it waits */
+		uint32_t next = i == 4 ? max : std::min(2 * max, 1u << 20);
+		auto frames = parse(m.tx_all());
+		ASSERT_EQ(frames.size(), 1u);
+		EXPECT_EQ(frames[0].h.length, max - spare + (next - max));
+		EXPECT_EQ(s.y.recv_window + s.y.consumed, next);
+		EXPECT_EQ(m.y.grown, next - W);
+		max = next;
+	}
+	EXPECT_EQ(max, 1u << 20);
+}
+
 TEST(yamux, all_windows_together_are_capped)
 {
 	Mux m(false, 1u << 20);
