@@ -4,8 +4,7 @@
 
 #include <unistd.h>
 
-#define JOB_SHARE_MAX 8u /* jobs a worker takes at once */
-#define JOB_SPIN_NS   KP_US(20)
+#define JOB_SPIN_NS KP_US(20)
 
 void kp_rt_jobs_init(kp_rt_jobs *j, kp_rt_kick *kick)
 {
@@ -46,10 +45,10 @@ static kp_job *jobs_pop(kp_rt_job_queue *q)
 	return job;
 }
 
-static void jobs_move(kp_rt_job_queue *to, kp_rt_job_queue *from, uint32_t max)
+static void jobs_move(kp_rt_job_queue *to, kp_rt_job_queue *from)
 {
-	while (max-- > 0 && from->head != NULL)
-		jobs_push(to, jobs_pop(from));
+	for (kp_job *job; (job = jobs_pop(from)) != NULL;)
+		jobs_push(to, job);
 }
 
 static void jobs_publish_count(kp_rt_jobs *j)
@@ -65,42 +64,30 @@ static void jobs_spin(const kp_rt_jobs *j)
 		; /* at most JOB_SPIN_NS */
 }
 
-/* With the lock held: a share of what waits, sleeping until there is some. False = stop. */
-static bool jobs_get(kp_rt_jobs *j, kp_rt_job_queue *mine)
+/* With the lock held: the next job, sleeping until there is one. NULL = stop. */
+static kp_job *jobs_get(kp_rt_jobs *j)
 {
 	while (j->todo.n == 0 && !j->stop) {
 		j->sleeping++;
 		pthread_cond_wait(&j->wake, &j->lock);
 		j->sleeping--;
 	}
-	if (j->todo.n == 0)
-		return false;
-	uint32_t share = (j->todo.n + j->n_threads - 1) / j->n_threads;
-	jobs_move(mine, &j->todo, KP_MIN(share, JOB_SHARE_MAX));
+	kp_job *job = jobs_pop(&j->todo);
 	jobs_publish_count(j);
-	return true;
+	return job;
 }
 
-static void jobs_run(kp_rt_job_queue *from, kp_rt_job_queue *to)
-{
-	for (kp_job *job; (job = jobs_pop(from)) != NULL;) {
-		job->run(job);
-		jobs_push(to, job);
-	}
-}
-
+/* Each job is told of when it has run, not when the queue is empty: the loop works on with it
+ * meanwhile, and one that is busy is kicked once for all of them. */
 static void *jobs_worker(void *arg)
 {
 	kp_rt_jobs *j = (kp_rt_jobs *)arg;
-	kp_rt_job_queue mine, ran;
-	memset(&mine, 0, sizeof mine);
-	memset(&ran, 0, sizeof ran);
 	pthread_mutex_lock(&j->lock);
-	while (jobs_get(j, &mine)) {
+	for (kp_job *job; (job = jobs_get(j)) != NULL;) {
 		pthread_mutex_unlock(&j->lock);
-		jobs_run(&mine, &ran);
+		job->run(job);
 		pthread_mutex_lock(&j->lock);
-		jobs_move(&j->done, &ran, UINT32_MAX);
+		jobs_push(&j->done, job);
 		bool more = j->todo.n > 0;
 		pthread_mutex_unlock(&j->lock);
 		kp_rt_kick_send(j->kick);
@@ -150,12 +137,15 @@ void kp_rt_jobs_flush(kp_rt_jobs *j)
 	if (j->batch.head == NULL)
 		return;
 	if (j->n_threads == 0) {
-		jobs_run(&j->batch, &j->done);
+		for (kp_job *job; (job = jobs_pop(&j->batch)) != NULL;) {
+			job->run(job);
+			jobs_push(&j->done, job);
+		}
 		kp_rt_kick_send(j->kick);
 		return;
 	}
 	pthread_mutex_lock(&j->lock);
-	jobs_move(&j->todo, &j->batch, UINT32_MAX);
+	jobs_move(&j->todo, &j->batch);
 	jobs_publish_count(j);
 	unsigned wake = KP_MIN(j->sleeping, j->todo.n);
 	pthread_mutex_unlock(&j->lock);
