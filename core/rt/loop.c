@@ -3,9 +3,11 @@
  * timer. */
 #include "rt/node.h"
 
-#define LOOP_ACTS_MAX  4096u /* actions of one turn: then sockets are looked at again */
-#define LOOP_FEED      64u   /* messages given to the engine before it may act */
-#define LOOP_FEEDS_MAX 16u   /* of these per turn */
+#define LOOP_ACTS_MAX 4096u /* actions of one turn: then sockets are looked at again */
+#define LOOP_FEED     64u   /* messages given to the engine before it may act … */
+#define LOOP_FEED_BYTES                                                                            \
+	262144u            /* … or bytes of them: the first go out while the rest is worked on */
+#define LOOP_FEEDS_MAX 16u /* of these per turn */
 /* a full network is asked again after this long at the latest */
 #define LOOP_BLOCKED_RETRY KP_MS(20)
 #define LOOP_STOP_DRAIN    KP_MS(2000) /* kp2p_stop */
@@ -106,14 +108,15 @@ void kp_rt_loop_act(kp_rt *rt)
 
 /* --- the outbox --- */
 
-/* Gives the engine the next messages it has room for, at most `max`. False: it has none, or nothing
+/* Gives the engine the next messages it has room for, at most `max`, and no more once they have
+ * bytes_max bytes. False: it has none, or nothing
  * is staged. */
-static bool loop_feed(kp_rt *rt, uint64_t max)
+static bool loop_feed(kp_rt *rt, uint64_t max, uint64_t bytes_max)
 {
 	uint32_t n = 0;
 	uint64_t bytes = 0;
 	rt->blocked = false;
-	while (rt->staged != NULL && n < max) {
+	while (rt->staged != NULL && n < max && bytes < bytes_max) {
 		kp_pub *p = rt->staged;
 		kp_time now = kp_rt_now();
 		bool direct = memchr(p->topic.p, 0, p->topic.n) != NULL;
@@ -141,7 +144,7 @@ static bool loop_feed(kp_rt *rt, uint64_t max)
 
 static void loop_feed_all(kp_rt *rt)
 {
-	for (unsigned i = 0; loop_feed(rt, LOOP_FEED); i++) {
+	for (unsigned i = 0; loop_feed(rt, LOOP_FEED, LOOP_FEED_BYTES); i++) {
 		kp_rt_loop_act(rt);
 		if (i == LOOP_FEEDS_MAX) {
 			rt->more = true;
@@ -238,7 +241,7 @@ static void loop_request(kp_rt *rt, kp_rt_req *r)
 	r->done = NULL;
 	/* what was published before it goes first, unless the network is full */
 	if (r->after > rt->unstaged)
-		loop_feed(rt, r->after - rt->unstaged);
+		loop_feed(rt, r->after - rt->unstaged, UINT64_MAX);
 	kp_engine_request(rt->e, kp_rt_now(), &q);
 	if (silent)
 		kp_rt_cmd_done_silent(&rt->cmd, 1);

@@ -44,15 +44,19 @@ extern "C" {
 #define GS_CTL_MAX         4096u /* subscriptions, GRAFT, PRUNE waiting for one peer */
 #define GS_RAW_MAX         512u  /* IHAVE, IWANT, IDONTWANT RPCs waiting for one peer */
 #define GS_RAW_BYTES_MAX   (1u << 20)
-#define GS_BACKOFF_S_MAX   3600u /* longest backoff a peer can impose */
-#define GS_REOPENS_MAX     3u    /* per connection; then it is closed */
-#define GS_INBOUND_MAX     4u    /* inbound pubsub streams of a peer; the oldest gives way */
-#define GS_BATCH           32u   /* signatures per job */
-#define GS_SIGN_BATCH      64u   /* own messages signed by one job */
-#define GS_SIGN_QUEUE_MAX  1024u /* own messages waiting for their signature */
-#define GS_SPARE_MAX       4096u /* free records of each kind; idle, they shrink to … */
-#define GS_SPARE_KEPT      128u  /* … these */
-#define GS_DIRECT_TICKS    300u
+#define GS_BACKOFF_S_MAX   3600u  /* longest backoff a peer can impose */
+#define GS_REOPENS_MAX     3u     /* per connection; then it is closed */
+#define GS_INBOUND_MAX     4u     /* inbound pubsub streams of a peer; the oldest gives way */
+#define GS_BATCH           32u    /* signatures per job */
+#define GS_SIGN_BATCH      64u    /* own messages signed by one job */
+#define GS_SIGN_QUEUE_MAX  1024u  /* own messages waiting for their signature */
+#define GS_SIGN_HERE_BYTES 16384u /* that a turn of the loop signs itself, and one message more */
+#define GS_JOB_BYTES                                                                               \
+	262144u               /* one message less: a job of large messages is short as well,       \
+	                         so that the next steps do not wait for all of a burst */
+#define GS_SPARE_MAX    4096u /* free records of each kind; idle, they shrink to … */
+#define GS_SPARE_KEPT   128u  /* … these */
+#define GS_DIRECT_TICKS 300u
 
 /* Versions in kp_gs_protos. */
 enum {
@@ -127,7 +131,7 @@ typedef struct gs_pend {
 	bool in_fifo, was_held;
 	bool canceled;     /* own, being signed by a job: it goes no further */
 	kp_list fifo;      /* in p->fifo; own messages: gs->signing or gs->held */
-	kp_list batch;     /* in gs->unchecked */
+	kp_list batch;     /* in gs->unchecked; own messages: gs->unsigned_own */
 	kp_list parked;    /* head of the other copies, or the link among them */
 	gs_peer *p;        /* who sent it, one count; NULL = own */
 	gs_topic *t;       /* used */
@@ -321,13 +325,12 @@ struct kp_gs {
 	uint8_t *scratch; /* grows to the largest signed text */
 	uint32_t scratch_cap;
 	/* own messages */
-	kp_list signing; /* gs_pend.fifo, in order */
-	uint32_t n_signing, n_unsigned;
-	uint64_t signing_bytes;
-	bool sign_job;
-	kp_time signed_at; /* turn of the last inline signatures, and how many */
-	uint32_t n_signed_at;
-	kp_list held; /* gs_pend.fifo, by deadline */
+	kp_list signing;      /* gs_pend.fifo, in order */
+	kp_list unsigned_own; /* gs_pend.batch: those of them that nobody signs yet */
+	uint32_t n_signing, n_unsigned, sign_jobs;
+	uint64_t signing_bytes, unsigned_bytes;
+	uint64_t n_signed_here, signed_here_bytes; /* on the loop, in this turn */
+	kp_list held;                              /* gs_pend.fifo, by deadline */
 	uint64_t held_bytes;
 	/* at the application */
 	kp_list validating; /* by deadline */

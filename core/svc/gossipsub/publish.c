@@ -145,19 +145,9 @@ static void publish_finish(kp_gs *gs, kp_time now, gs_pend *m)
 	kp_gs_publish_route(gs, now, m);
 }
 
-static void publish_sign_here(kp_gs *gs, kp_time now, gs_pend *m)
-{
-	kp_rpc_publish fields = publish_fields(gs, m->pub, m);
-	kp_slice text = kp_rpc_publish_signed(&fields, publish_data(m->pub));
-	if (kp_identity_sign(gs->env->crypto, gs->env->self, text, m->sig) != KP_OK) {
-		kp_seen_del(&gs->seen, m->fp);
-		kp_gs_publish_fate(gs, m, KP_E_INTERNAL, 0);
-		return;
-	}
-	publish_finish(gs, now, m);
-}
+/* ---- signatures: on the loop or by jobs; either way messages leave in the order they came ---- */
 
-/* The oldest message that waits for its signature. */
+/* The oldest message of the queue leaves it. */
 static gs_pend *signing_pop(kp_gs *gs)
 {
 	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->signing), gs_pend, fifo);
@@ -166,9 +156,52 @@ static gs_pend *signing_pop(kp_gs *gs)
 	return m;
 }
 
+/* The oldest message that nobody has been asked to sign. */
+static gs_pend *unsigned_pop(kp_gs *gs)
+{
+	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->unsigned_own), gs_pend, batch);
+	gs->n_unsigned--;
+	gs->unsigned_bytes -= m->pub->data_n;
+	return m;
+}
+
+static void sign_release(kp_gs *gs, kp_time now)
+{
+	while (!kp_list_empty(&gs->signing)) {
+		gs_pend *m = KP_CONTAINER_OF(gs->signing.next, gs_pend, fifo);
+		if (m->state == GS_PEND_WAIT)
+			return;
+		signing_pop(gs);
+		if (m->state == GS_PEND_GOOD) {
+			publish_finish(gs, now, m);
+			continue;
+		}
+		kp_seen_del(&gs->seen, m->fp);
+		kp_gs_publish_fate(gs, m, KP_E_INTERNAL, 0);
+	}
+}
+
+static kp_slice sign_text(const kp_gs *gs, const gs_pend *m)
+{
+	kp_rpc_publish fields = publish_fields(gs, m->pub, m);
+	return kp_rpc_publish_signed(&fields, publish_data(m->pub));
+}
+
+static void sign_here(kp_gs *gs, kp_time now)
+{
+	gs_pend *m = unsigned_pop(gs);
+	kp_err err = kp_identity_sign(gs->env->crypto, gs->env->self, sign_text(gs, m), m->sig);
+	m->state = err == KP_OK ? GS_PEND_GOOD : GS_PEND_BAD;
+	sign_release(gs, now);
+}
+
 void kp_gs_publish_drop_signing(kp_gs *gs)
 {
-	kp_gs_publish_fate(gs, signing_pop(gs), KP_E_CLOSED, 0);
+	gs_pend *m = signing_pop(gs);
+	KP_ASSERT(gs->sign_jobs == 0 && kp_list_linked(&m->batch));
+	gs_pend *first = unsigned_pop(gs);
+	KP_ASSERT(first == m);
+	kp_gs_publish_fate(gs, first, KP_E_CLOSED, 0);
 }
 
 static void sign_job_run(kp_job *job)
@@ -185,18 +218,13 @@ static void sign_job_done(kp_job *job, kp_time now)
 	sign_job *j = KP_CONTAINER_OF(job, sign_job, job);
 	kp_gs *gs = j->gs;
 	for (uint32_t i = 0; i < j->n; i++) {
-		gs_pend *m = signing_pop(gs);
-		KP_ASSERT(m == j->items[i].m);
-		if (!j->items[i].ok) {
-			kp_seen_del(&gs->seen, m->fp);
-			kp_gs_publish_fate(gs, m, KP_E_INTERNAL, 0);
-			continue;
-		}
+		gs_pend *m = j->items[i].m;
 		memcpy(m->sig, j->items[i].sig, sizeof m->sig);
-		publish_finish(gs, now, m);
+		m->state = j->items[i].ok ? GS_PEND_GOOD : GS_PEND_BAD;
 	}
 	kp_gs_give(gs, &gs->signs, j);
-	gs->sign_job = false;
+	gs->sign_jobs--;
+	sign_release(gs, now);
 	kp_gs_sign_flush(gs, now);
 }
 
@@ -210,51 +238,56 @@ static bool sign_hand_out(kp_gs *gs)
 	j->self = gs->env->self;
 	j->job.run = sign_job_run;
 	j->job.done = sign_job_done;
-	KP_LIST_EACH(it, tmp, &gs->signing)
-	{
-		gs_pend *m = KP_CONTAINER_OF(it, gs_pend, fifo);
-		kp_rpc_publish fields = publish_fields(gs, m->pub, m);
+	size_t bytes = 0;
+	while (gs->n_unsigned > 0 && j->n < GS_SIGN_BATCH && bytes < GS_JOB_BYTES) {
+		gs_pend *m = unsigned_pop(gs);
 		j->items[j->n].m = m;
-		j->items[j->n].text = kp_rpc_publish_signed(&fields, publish_data(m->pub));
-		if (++j->n == GS_SIGN_BATCH)
-			break;
+		j->items[j->n].text = sign_text(gs, m);
+		bytes += j->items[j->n].text.n;
+		j->n++;
 	}
-	gs->sign_job = true;
+	gs->sign_jobs++;
 	GS_STAT(gs, sign_batches);
 	kp_host_job(gs->host, &j->job);
 	return true;
 }
 
-/* One job at a time: whoever signs, messages leave in the order they came. */
+static bool sign_batch_is_full(const kp_gs *gs)
+{
+	return gs->n_unsigned >= GS_SIGN_BATCH || gs->unsigned_bytes >= GS_JOB_BYTES;
+}
+
+/* While a job is under way only full batches follow it: what else waits makes a larger one. */
 void kp_gs_sign_flush(kp_gs *gs, kp_time now)
 {
-	if (gs->sign_job)
-		return;
-	if (gs->n_signing > gs->par.verify_inline_max && sign_hand_out(gs))
-		return;
-	while (gs->n_signing > 0)
-		publish_sign_here(gs, now, signing_pop(gs));
+	gs->n_signed_here = gs->signed_here_bytes = 0;
+	while (gs->n_unsigned > 0 && (gs->sign_jobs == 0 || sign_batch_is_full(gs))) {
+		bool few = gs->n_unsigned <= gs->par.verify_inline_max &&
+		           gs->unsigned_bytes < GS_SIGN_HERE_BYTES;
+		if (few || !sign_hand_out(gs))
+			sign_here(gs, now);
+	}
 }
 
 /* The first few of a turn are signed at once; a burst goes to a worker. */
 static void publish_sign(kp_gs *gs, kp_time now, gs_pend *m)
 {
-	if (gs->signed_at != now) {
-		gs->signed_at = now;
-		gs->n_signed_at = 0;
-	}
-	if (gs->n_signing == 0 && gs->n_signed_at < gs->par.verify_inline_max) {
-		gs->n_signed_at++;
-		publish_sign_here(gs, now, m);
-		return;
-	}
+	bool here = gs->n_signing == 0 && gs->n_signed_here < gs->par.verify_inline_max &&
+	            gs->signed_here_bytes < GS_SIGN_HERE_BYTES;
 	kp_list_push(&gs->signing, &m->fifo);
 	gs->n_signing++;
 	gs->signing_bytes += m->pub->data_n;
-	if (gs->n_signing >= GS_SIGN_BATCH)
-		kp_gs_sign_flush(gs, now);
-	else
-		kp_gs_flush_soon(gs, now);
+	kp_list_push(&gs->unsigned_own, &m->batch);
+	gs->n_unsigned++;
+	gs->unsigned_bytes += m->pub->data_n;
+	kp_gs_flush_soon(gs, now); /* also: a new turn begins */
+	if (here) {
+		gs->n_signed_here++;
+		gs->signed_here_bytes += m->pub->data_n;
+		sign_here(gs, now);
+	} else if (sign_batch_is_full(gs) && !sign_hand_out(gs)) {
+		sign_here(gs, now);
+	}
 }
 
 kp_err kp_gs_cancel(kp_gs *gs, kp_time now, int64_t token)

@@ -164,8 +164,8 @@ size_t kp_gs_pending(const kp_gs *gs)
 
 static void router_init_lists(kp_gs *gs)
 {
-	kp_list *lists[] = {&gs->promised, &gs->author_lru, &gs->unchecked,
-	                    &gs->signing,  &gs->held,       &gs->validating};
+	kp_list *lists[] = {&gs->promised,     &gs->author_lru, &gs->unchecked, &gs->signing,
+	                    &gs->unsigned_own, &gs->held,       &gs->validating};
 	for (size_t i = 0; i < KP_COUNT_OF(lists); i++)
 		kp_list_init(lists[i]);
 	kp_map *maps[] = {&gs->peers,   &gs->topics, &gs->inflight, &gs->promises,
@@ -217,7 +217,6 @@ kp_gs *kp_gs_new(kp_host *h, const kp_gs_params *params, kp_time now)
 	gs->next_serial = 1;
 	gs->next_topic = 1;
 	gs->next_token = 1;
-	gs->signed_at = KP_NEVER;
 	int64_t wall = kp_env_wall(env, now);
 	gs->seqno = wall > 0 ? (uint64_t)wall : 1;
 	gs->self_text_n = (uint8_t)kp_peer_id_text(&env->self->id, gs->self_text);
@@ -274,7 +273,7 @@ void kp_gs_free(kp_gs *gs)
 {
 	if (gs == NULL)
 		return;
-	KP_ASSERT(gs->n_checking == 0 && !gs->sign_job);
+	KP_ASSERT(gs->n_checking == 0 && gs->sign_jobs == 0);
 	gs->stopping = true;
 	router_drop_all(gs);
 	router_unset_timers(gs);

@@ -155,14 +155,15 @@ static bool verify_hand_out(kp_gs *gs)
 	verify_job *j = kp_gs_take(gs, &gs->jobs);
 	if (j == NULL)
 		return false;
-	size_t room = 0;
+	size_t room = 0, bytes = 0;
 	uint32_t n = 0;
 	KP_LIST_EACH(it, tmp, &gs->unchecked)
 	{
 		gs_pend *m = KP_CONTAINER_OF(it, gs_pend, batch);
 		size_t size = kp_rpc_message_signed_size(&m->m);
 		room = KP_MAX(room, size);
-		if (++n == GS_BATCH)
+		bytes += size;
+		if (++n == GS_BATCH || bytes >= GS_JOB_BYTES)
 			break;
 	}
 	j->scratch = kp_block_new(gs->env->pool, room);
