@@ -19,18 +19,21 @@
 #define BUF_UNPOISON(p, n) ((void)(p))
 #endif
 
-/* Size classes, and how many free blocks of each are kept: 0.6 MiB together. */
-static const struct buf_class {
-	uint32_t cap;
-	uint32_t keep;
-} buf_classes[] = {
-        {KP_BLOCK_SMALL, 64},
-        {KP_BLOCK_MEDIUM, 64},
-        {KP_BLOCK_LARGE, 8},
-        {KP_BLOCK_FRAME, 4},
-};
+/* Class 0 is BUF_FIRST bytes; above it, BUF_STEPS classes lead to each doubling. The one behind 64
+ * KiB is cut down to a frame and is the last. */
+#define BUF_FIRST_LOG  8u
+#define BUF_FIRST      ((size_t)1 << BUF_FIRST_LOG)
+#define BUF_STEPS_LOG  2u
+#define BUF_STEPS      (1u << BUF_STEPS_LOG)
+#define BUF_CLASSES    34u
+#define BUF_LAST_START ((size_t)65536)
+_Static_assert(BUF_CLASSES == (16u - BUF_FIRST_LOG) * BUF_STEPS + 2u,
+               "the last class is the frame");
+_Static_assert(KP_BLOCK_FRAME > BUF_LAST_START && KP_BLOCK_FRAME <= BUF_LAST_START / 4 * 5, "");
 
-#define BUF_CLASSES KP_COUNT_OF(buf_classes)
+/* Free blocks are kept up to these sums of their capacities. */
+#define BUF_SPARE_MAX       (1u << 20)
+#define BUF_SPARE_CLASS_MAX (1u << 18)
 /* Blocks waiting for the owner; further ones go straight back to the system. */
 #define BUF_RETURNS_MAX 256u
 /* In `refs`: the pool has not been closed. Below it, the number of live blocks. */
@@ -38,7 +41,8 @@ static const struct buf_class {
 
 struct buf_free_list {
 	kp_block *head;
-	uint32_t n; /* ≤ keep of the class */
+	uint32_t n;
+	uint32_t low; /* the fewest there were since the last trim: nobody needed these */
 };
 
 struct kp_pool {
@@ -47,7 +51,9 @@ struct kp_pool {
 	uint64_t refs;      /* BUF_POOL_OPEN and live blocks; atomic; 0 = destroy */
 	kp_block *returns;  /* stack, pushed by any thread, taken whole by the owner; atomic */
 	uint32_t returns_n; /* about its length; atomic */
-	struct buf_free_list free[BUF_CLASSES]; /* owner only */
+	/* owner only */
+	struct buf_free_list free[BUF_CLASSES];
+	size_t spare; /* sum of the capacities of what is in them */
 };
 
 /* Its address tells threads apart without asking a thread library. */
@@ -91,23 +97,54 @@ static void block_free(kp_pool *pool, kp_block *b)
 /* The class of this capacity, BUF_CLASSES when larger than all. */
 static size_t block_class(size_t cap)
 {
-	size_t i = 0;
-	while (i < BUF_CLASSES && cap > buf_classes[i].cap)
-		i++;
-	return i;
+	if (cap <= BUF_FIRST)
+		return 0;
+	if (cap > KP_BLOCK_FRAME)
+		return BUF_CLASSES;
+	unsigned top = 63u - (unsigned)__builtin_clzll((unsigned long long)(cap - 1));
+	size_t step = (cap - 1) >> (top - BUF_STEPS_LOG) & (BUF_STEPS - 1);
+	return (top - BUF_FIRST_LOG) * BUF_STEPS + step + 1;
+}
+
+static size_t class_cap(size_t class)
+{
+	if (class == BUF_CLASSES - 1)
+		return KP_BLOCK_FRAME;
+	size_t step = class % BUF_STEPS, doubling = class / BUF_STEPS;
+	return (BUF_STEPS + step) << (BUF_FIRST_LOG - BUF_STEPS_LOG + doubling);
+}
+
+size_t kp_block_cap(size_t n)
+{
+	size_t class = block_class(n);
+	return class < BUF_CLASSES ? class_cap(class) : n;
 }
 
 static void block_recycle(kp_pool *pool, kp_block *b)
 {
 	size_t i = block_class(b->cap);
-	if (i == BUF_CLASSES || pool->free[i].n == buf_classes[i].keep) {
+	if (i == BUF_CLASSES || pool->spare + b->cap > BUF_SPARE_MAX ||
+	    (pool->free[i].n + 1) * (size_t)b->cap > BUF_SPARE_CLASS_MAX) {
 		block_free(pool, b);
 		return;
 	}
-	KP_ASSERT(b->cap == buf_classes[i].cap);
+	KP_ASSERT(b->cap == class_cap(i));
 	b->next = pool->free[i].head;
 	pool->free[i].head = b;
 	pool->free[i].n++;
+	pool->spare += b->cap;
+}
+
+/* A free block of the class; there must be one. */
+static kp_block *pool_pop_free(kp_pool *pool, size_t class)
+{
+	struct buf_free_list *l = &pool->free[class];
+	kp_block *b = l->head;
+	l->head = b->next;
+	l->n--;
+	l->low = KP_MIN(l->low, l->n);
+	pool->spare -= b->cap;
+	return b;
 }
 
 static void pool_take_returns(kp_pool *pool)
@@ -125,13 +162,10 @@ static void pool_free_lists(kp_pool *pool)
 {
 	pool_take_returns(pool);
 	for (size_t i = 0; i < BUF_CLASSES; i++) {
-		while (pool->free[i].head != NULL) {
-			kp_block *b = pool->free[i].head;
-			pool->free[i].head = b->next;
-			block_free(pool, b);
-		}
-		pool->free[i].n = 0;
+		while (pool->free[i].n > 0)
+			block_free(pool, pool_pop_free(pool, i));
 	}
+	KP_ASSERT(pool->spare == 0);
 }
 
 /* Gives back `share` of refs; who gives back the last one destroys the pool. */
@@ -161,6 +195,22 @@ void kp_pool_drain(kp_pool *pool)
 		pool_take_returns(pool);
 }
 
+void kp_pool_trim(kp_pool *pool)
+{
+	KP_ASSERT(pool_is_owner(pool));
+	for (size_t i = 0; i < BUF_CLASSES; i++) {
+		struct buf_free_list *l = &pool->free[i];
+		for (uint32_t n = (l->low + 1) / 2; n > 0; n--)
+			block_free(pool, pool_pop_free(pool, i));
+		l->low = l->n;
+	}
+}
+
+uint64_t kp_pool_bytes_spare(const kp_pool *pool)
+{
+	return pool->spare;
+}
+
 uint64_t kp_pool_blocks_live(const kp_pool *pool)
 {
 	return __atomic_load_n(&pool->refs, __ATOMIC_ACQUIRE) & (BUF_POOL_OPEN - 1);
@@ -180,13 +230,11 @@ static kp_block *pool_take_free(kp_pool *pool, size_t class)
 {
 	if (class == BUF_CLASSES || !pool_is_owner(pool))
 		return NULL;
-	if (pool->free[class].head == NULL)
+	if (pool->free[class].n == 0)
 		kp_pool_drain(pool);
-	kp_block *b = pool->free[class].head;
-	if (b == NULL)
+	if (pool->free[class].n == 0)
 		return NULL;
-	pool->free[class].head = b->next;
-	pool->free[class].n--;
+	kp_block *b = pool_pop_free(pool, class);
 	BUF_UNPOISON(b + 1, b->cap);
 	return b;
 }
@@ -196,7 +244,7 @@ kp_block *kp_block_new(kp_pool *pool, size_t cap)
 	KP_ASSERT(pool_is_open(pool));
 	size_t class = block_class(cap);
 	if (class < BUF_CLASSES)
-		cap = buf_classes[class].cap;
+		cap = class_cap(class);
 	/* Charged also when recycled: the same calls fail in every run of a failure sweep. */
 	if (cap > UINT32_MAX - sizeof(kp_block) ||
 	    !kp_mem_charge(&pool->mem, sizeof(kp_block) + cap))

@@ -13,7 +13,9 @@
 extern "C" {
 #endif
 
-/* Recycled size classes (payload bytes); larger blocks are exact and go back to the allocator. */
+/* Capacities are raised to a size class: 256 bytes, then four steps to each power of two, so that
+ * no block is more than a quarter larger than asked for; the last is KP_BLOCK_FRAME. Larger blocks
+ * are exact and go back to the allocator. These are the sizes that code asks for by name. */
 #define KP_BLOCK_SMALL  512u
 #define KP_BLOCK_MEDIUM 2048u
 #define KP_BLOCK_LARGE  16384u
@@ -30,7 +32,8 @@ typedef struct kp_block {
 } kp_block;
 
 /* The calling thread becomes the owner. bytes_max: budget for live blocks, 0 = none; recycled ones
- * are kept beside it, at most some hundred KiB. NULL = out of memory. */
+ * are kept beside it, at most 1 MiB, and what lies unused goes back by and by (kp_pool_trim). NULL
+ * = out of memory. */
 kp_pool *kp_pool_new(uint64_t bytes_max);
 
 /* The calling thread becomes the owner (a loop thread that takes over from the thread that created
@@ -44,6 +47,13 @@ void kp_pool_close(kp_pool *pool);
 /* Owner thread: recycles the blocks that other threads released. */
 void kp_pool_drain(kp_pool *pool);
 
+/* Owner thread, about once a second: half of the recycled blocks that nobody has needed since the
+ * last call go back to the system. */
+void kp_pool_trim(kp_pool *pool);
+
+/* Bytes of recycled blocks. Owner thread. */
+uint64_t kp_pool_bytes_spare(const kp_pool *pool);
+
 /* Blocks not yet released, on any thread; and the bytes they are charged with. */
 uint64_t kp_pool_blocks_live(const kp_pool *pool);
 uint64_t kp_pool_bytes_live(const kp_pool *pool);
@@ -56,6 +66,15 @@ kp_mem *kp_pool_mem(kp_pool *pool);
 kp_block *kp_block_new(kp_pool *pool, size_t cap);
 kp_block *kp_block_ref(kp_block *b);
 void kp_block_unref(kp_block *b); /* NULL is fine */
+
+/* The capacity that a block for n bytes gets. */
+size_t kp_block_cap(size_t n);
+
+/* What a block is charged with, in its pool and in every queue that holds it (NULL: nothing). */
+static inline size_t kp_block_charge(const kp_block *b)
+{
+	return b != NULL ? sizeof *b + b->cap : 0;
+}
 
 static inline uint8_t *kp_block_bytes(kp_block *b)
 {

@@ -43,7 +43,7 @@
 	X("publish.hold", DURATION, s.gs.publish_hold_ns, 0, "0..1h", "10s",                       \
 	  "How long a message waits for the first subscriber; 0 = refused at once.")               \
 	X("publish.hold_bytes", SIZE, s.gs.publish_hold_bytes, CONFIG_CAP, "0..1GiB", "1MiB",      \
-	  "Bytes of messages that may wait so.")                                                   \
+	  "Memory of the messages that may wait so.")                                              \
 	X("gossipsub.heartbeat", DURATION, s.gs.heartbeat_ns, 0, "10ms..1h", "1s",                 \
 	  "Time between two heartbeats.")                                                          \
 	X("gossipsub.first_heartbeat", DURATION, s.gs.first_heartbeat_ns, 0, "0..1h", "100ms",     \
@@ -88,11 +88,11 @@
 	X("gossipsub.send_own_messages", COUNT, s.gs.send_own_max, 0, "1..1000000", "4096",        \
 	  "Own messages that may wait for one peer.")                                              \
 	X("gossipsub.send_own_bytes", SIZE, s.gs.send_own_bytes, CONFIG_CAP, "1..4GiB", "4MiB",    \
-	  "Bytes of own messages that may wait for one peer.")                                     \
+	  "Memory of the own messages that may wait for one peer.")                                \
 	X("gossipsub.send_forward_messages", COUNT, s.gs.send_forward_max, 0, "1..1000000",        \
 	  "4096", "Forwarded messages that may wait for one peer.")                                \
 	X("gossipsub.send_forward_bytes", SIZE, s.gs.send_forward_bytes, CONFIG_CAP, "1..4GiB",    \
-	  "4MiB", "Bytes of forwarded messages that may wait for one peer.")                       \
+	  "4MiB", "Memory of the forwarded messages that may wait for one peer.")                  \
 	X("validate.timeout", DURATION, s.gs.validate_timeout_ns, 0, "10ms..1h", "10s",            \
 	  "A message without a verdict for this long is ignored.")                                 \
 	X("validate.max_pending", COUNT, s.gs.validate_max_pending, 0, "1..1000000", "8192",       \
@@ -100,7 +100,7 @@
 	X("verify.max_messages", COUNT, s.gs.verify_max, 0, "1..1000000", "4096",                  \
 	  "Messages of one peer that may wait for their signature check.")                         \
 	X("verify.max_bytes", SIZE, s.gs.verify_bytes, CONFIG_CAP, "1..4GiB", "4MiB",              \
-	  "Bytes of one peer that may wait so; then its stream is not read.")                      \
+	  "Memory of one peer's messages that may wait so; then its stream is not read.")          \
 	X("kad.mode", CHOICE, kad_choice, 0, "server|client|off", "server",                        \
 	  "Whether the DHT answers others, only asks, or is off.")                                 \
 	X("kad.bootstrap_interval", DURATION, s.kad.bootstrap_every_ns, 0, "1s..24h", "5m",        \
@@ -130,16 +130,16 @@
 	X("inbox.max_messages", COUNT, s.inbox_max_messages, 0, "1..100000000", "65536",           \
 	  "Events that may wait in one inbox.")                                                    \
 	X("inbox.max_bytes", SIZE, s.inbox_max_bytes, CONFIG_CAP, "1..1024GiB", "64MiB",           \
-	  "Bytes of events that may wait in one inbox.")                                           \
+	  "Memory of the events that may wait in one inbox.")                                      \
 	X("inbox.policy", CHOICE, s.inbox_policy, 0, "drop_old|drop_new|block", "drop_old",        \
 	  "Which event is dropped when an inbox is full; block = as drop_new, but direct "         \
 	  "messages are not read until it is down to 3/4.")                                        \
 	X("inbox.total_bytes", SIZE, s.inbox_total_bytes, CONFIG_CAP, "1..1024GiB", "256MiB",      \
-	  "Bytes that may wait in all inboxes together.")                                          \
+	  "Memory of what may wait in all inboxes together.")                                      \
 	X("outbox.max_messages", COUNT, s.outbox_max_messages, 0, "1..100000000", "65536",         \
 	  "Own messages that may wait to be sent.")                                                \
 	X("outbox.max_bytes", SIZE, s.outbox_max_bytes, CONFIG_CAP, "1..1024GiB", "64MiB",         \
-	  "Bytes of own messages that may wait to be sent.")                                       \
+	  "Memory of the own messages that may wait to be sent.")                                  \
 	X("requests.max", COUNT, s.requests_max, 0, "1..1000000", "4096",                          \
 	  "Requests under way at once.")                                                           \
 	X("workers", COUNT, s.workers, 0, "0..64", "0",                                            \

@@ -15,7 +15,7 @@ extern "C" {
 
 typedef struct kp_rt_cmd_limits {
 	uint32_t max_messages; /* outbox; also: token'd publishes and sends in flight or unread */
-	uint64_t max_bytes;    /* outbox: topic and data; the last message may exceed it */
+	uint64_t max_bytes;    /* outbox: memory; the last message may exceed it */
 	uint32_t requests_max; /* in flight or unread */
 	kp_time validate_timeout;
 } kp_rt_cmd_limits;
@@ -142,7 +142,7 @@ void kp_rt_cmd_end(kp_rt_cmd *c);       /* the last act: answers and frees what 
 void kp_rt_req_free(kp_rt_cmd *c, kp_rt_req *r); /* not for INFO */
 static inline size_t kp_rt_pub_bytes(const kp_pub *p)
 {
-	return p->topic.n + p->data_n;
+	return kp_pub_charge(p);
 }
 
 #ifdef __cplusplus

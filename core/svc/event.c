@@ -53,5 +53,5 @@ void kp_event_free(kp_event *ev)
 
 size_t kp_event_bytes(const kp_event *ev)
 {
-	return sizeof *ev + ev->used + ev->payload.len;
+	return kp_block_charge(ev->block) + kp_block_charge(ev->payload.block);
 }

@@ -59,7 +59,7 @@ void kp_event_copy(kp_event *ev, kp_field field, kp_slice s); /* cuts at the roo
 void kp_event_hold(kp_event *ev, kp_field field, kp_ref ref, kp_slice part); /* takes over ref */
 void kp_event_free(kp_event *ev);
 
-/* What it is charged with in an inbox: struct, fields and payload. */
+/* What it is charged with in an inbox: the memory it holds, its own block and the payload's. */
 size_t kp_event_bytes(const kp_event *ev);
 
 #ifdef __cplusplus

@@ -28,6 +28,12 @@ typedef struct kp_pub {
 kp_pub *kp_pub_new(kp_pool *pool, kp_slice topic, kp_slice data, int64_t token);
 void kp_pub_free(kp_pub *p); /* with its reserved event, if it still has it */
 
+/* What it is charged with in a queue: the memory it holds. Changes when `done` is taken from it. */
+static inline size_t kp_pub_charge(const kp_pub *p)
+{
+	return kp_block_charge(p->block) + (p->done != NULL ? kp_event_bytes(p->done) : 0);
+}
+
 static inline kp_slice kp_pub_data(const kp_pub *p)
 {
 	return kp_slice_of(kp_block_bytes(p->block) + p->data_off, p->data_n);

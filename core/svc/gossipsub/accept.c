@@ -1,6 +1,9 @@
 /* What happens to a message once its signature is known to be good or bad. */
 #include "svc/gossipsub/gs.h"
 
+/* Payloads up to this are copied into their event: it holds one block, not two. */
+#define ACCEPT_COPY_MAX 128u
+
 kp_event *kp_gs_message_event(kp_gs *gs, kp_time now, kp_event_type type, const gs_pend *m)
 {
 	kp_slice self = kp_slice_of(gs->self_text, gs->self_text_n);
@@ -11,7 +14,10 @@ kp_event *kp_gs_message_event(kp_gs *gs, kp_time now, kp_event_type type, const 
 	else if (m->pub != NULL)
 		from = self;
 	kp_slice topic = gs_topic_name(m->t);
-	kp_event *ev = kp_event_new(gs->env->pool, type, topic.n + from.n + via.n + m->id.n);
+	kp_slice data = m->pub != NULL ? kp_pub_data(m->pub) : m->m.data;
+	bool small = data.n <= ACCEPT_COPY_MAX;
+	size_t room = topic.n + from.n + via.n + m->id.n + (small ? data.n : 0);
+	kp_event *ev = kp_event_new(gs->env->pool, type, room);
 	if (ev == NULL) {
 		GS_STAT(gs, events_dropped);
 		GS_STAT(gs, dropped);
@@ -21,13 +27,15 @@ kp_event *kp_gs_message_event(kp_gs *gs, kp_time now, kp_event_type type, const 
 	kp_event_copy(ev, KP_F_FROM, from);
 	kp_event_copy(ev, KP_F_VIA, via);
 	kp_event_copy(ev, KP_F_ID, gs_id_slice(&m->id));
-	if (m->pub != NULL) {
-		kp_ref data =
-		        kp_ref_take(kp_block_ref(m->pub->block), m->pub->data_off, m->pub->data_n);
-		kp_event_hold(ev, KP_F_PAYLOAD, data, kp_pub_data(m->pub));
-	} else {
-		kp_event_hold(ev, KP_F_PAYLOAD, kp_ref_dup(m->raw), m->m.data);
-	}
+	if (small && data.n > 0)
+		kp_event_copy(ev, KP_F_PAYLOAD, data);
+	else if (small)
+		kp_event_hold(ev, KP_F_PAYLOAD, kp_ref_none(), kp_slice_none());
+	else if (m->pub != NULL)
+		kp_event_hold(ev, KP_F_PAYLOAD, kp_ref_take(kp_block_ref(m->pub->block), 0, 0),
+		              data);
+	else
+		kp_event_hold(ev, KP_F_PAYLOAD, kp_ref_dup(m->raw), data);
 	kp_slice seqno = m->pub != NULL ? kp_slice_of(m->seqno, 8) : m->m.seqno;
 	uint64_t seq = 0;
 	for (size_t i = 0; seqno.n == 8 && i < 8; i++)
@@ -55,7 +63,7 @@ static void accept_end_parked(kp_gs *gs, gs_pend *m)
 	{
 		gs_pend *copy = KP_CONTAINER_OF(it, gs_pend, parked);
 		kp_list_del(&copy->parked);
-		gs->verify_bytes -= copy->raw.len;
+		gs->verify_bytes -= gs_pend_charge(copy);
 		for (uint32_t i = 0; i < copy->n_sources; i++)
 			kp_gs_pend_add_source(m, copy->sources[i]);
 		kp_gs_pend_free(gs, copy);
@@ -141,7 +149,7 @@ static void accept_try_next(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	while (!kp_list_empty(&m->parked)) {
 		gs_pend *next = KP_CONTAINER_OF(kp_list_pop(&m->parked), gs_pend, parked);
-		gs->verify_bytes -= next->raw.len;
+		gs->verify_bytes -= gs_pend_charge(next);
 		kp_peer_id from;
 		kp_err err = KP_OK;
 		if (next->m.from.p != NULL) {

@@ -370,6 +370,22 @@ static inline uint32_t gs_frame_bytes(const gs_frame *f)
 {
 	return f->head_n + f->wire.len;
 }
+/* What a queue is charged with for holding f: its memory, also where others share it. A queue with
+ * room for one message has it for the largest (params.c). */
+static inline uint64_t gs_frame_charge(const gs_frame *f)
+{
+	return sizeof *f + kp_block_charge(f->wire.block) + kp_block_charge(f->message.block);
+}
+/* The same for a message on its way in. */
+static inline uint64_t gs_pend_charge(const gs_pend *m)
+{
+	return sizeof *m + kp_block_charge(m->raw.block);
+}
+/* And for an own one until its fate is told. */
+static inline uint64_t gs_own_charge(const kp_pub *pub)
+{
+	return sizeof(gs_frame) + sizeof(gs_pend) + kp_pub_charge(pub);
+}
 gs_pend *kp_gs_pend_new(kp_gs *gs);
 void kp_gs_pend_free(kp_gs *gs, gs_pend *m); /* unlinked everywhere */
 bool kp_gs_pend_add_source(gs_pend *m, uint32_t serial);

@@ -150,6 +150,7 @@ void kp_gs_heartbeat(kp_timer *t, kp_time now)
 	kp_stat_add(gs->env->stats, KP_STAT_seen_evicted, gs->seen.evicted - gs->seen_evicted);
 	gs->seen_evicted = gs->seen.evicted;
 	kp_gs_spares_trim(gs);
+	kp_pool_trim(gs->env->pool);
 	/* on its own grid; after a pause beats are not made up for */
 	gs->heartbeat_at = kp_time_add(gs->heartbeat_at, gs->par.heartbeat_ns);
 	if (gs->heartbeat_at <= now)

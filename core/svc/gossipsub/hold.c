@@ -13,7 +13,7 @@ static void hold_arm(kp_gs *gs)
 static void hold_unlink(kp_gs *gs, gs_pend *m)
 {
 	kp_list_del(&m->fifo);
-	gs->held_bytes -= gs_frame_bytes(m->frame);
+	gs->held_bytes -= gs_own_charge(m->pub);
 	m->t->n_held--;
 	gs->pending--;
 }
@@ -43,7 +43,7 @@ void kp_hold_push(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	m->deadline = kp_time_add(now, gs->par.publish_hold_ns);
 	kp_list_push(&gs->held, &m->fifo);
-	gs->held_bytes += gs_frame_bytes(m->frame);
+	gs->held_bytes += gs_own_charge(m->pub);
 	m->t->n_held++;
 	gs->pending++;
 	m->was_held = true;

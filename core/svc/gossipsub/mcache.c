@@ -48,7 +48,7 @@ void kp_mcache_put(kp_gs *gs, gs_frame *f)
 		return;
 	uint64_t max = KP_MAX((uint64_t)GS_MCACHE_BYTES,
 	                      2 * (uint64_t)gs->par.max_message_size + 64 * 1024);
-	f->charge = (uint32_t)(sizeof *f + (f->wire.block != NULL ? f->wire.block->cap : 0));
+	f->charge = (uint32_t)gs_frame_charge(f);
 	while (gs->mcache_bytes > 0 && gs->mcache_bytes + f->charge > max)
 		mcache_evict_oldest(gs);
 	if (kp_map_put(&gs->mcache, &f->cached, &f->fp, sizeof f->fp) != KP_OK)

@@ -152,7 +152,7 @@ static gs_pend *signing_pop(kp_gs *gs)
 {
 	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->signing), gs_pend, fifo);
 	gs->n_signing--;
-	gs->signing_bytes -= m->pub->data_n;
+	gs->signing_bytes -= gs_own_charge(m->pub);
 	return m;
 }
 
@@ -276,7 +276,7 @@ static void publish_sign(kp_gs *gs, kp_time now, gs_pend *m)
 	            gs->signed_here_bytes < GS_SIGN_HERE_BYTES;
 	kp_list_push(&gs->signing, &m->fifo);
 	gs->n_signing++;
-	gs->signing_bytes += m->pub->data_n;
+	gs->signing_bytes += gs_own_charge(m->pub);
 	kp_list_push(&gs->unsigned_own, &m->batch);
 	gs->n_unsigned++;
 	gs->unsigned_bytes += m->pub->data_n;

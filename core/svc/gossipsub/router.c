@@ -87,7 +87,7 @@ uint32_t kp_gs_recipients(kp_gs *gs, kp_time now, gs_topic *t)
 
 bool kp_gs_publish_ready(kp_gs *gs, kp_time now, const kp_pub *pub)
 {
-	uint64_t bytes = pub->data_n + pub->topic.n + 256u;
+	uint64_t bytes = gs_own_charge(pub);
 	if (gs->n_signing >= GS_SIGN_QUEUE_MAX ||
 	    (gs->n_signing > 0 && gs->signing_bytes + bytes > gs->par.send_own_bytes))
 		return false;
@@ -95,7 +95,7 @@ bool kp_gs_publish_ready(kp_gs *gs, kp_time now, const kp_pub *pub)
 	if (t == NULL)
 		return true;
 	bool mesh_only = !gs->par.flood_publish && t->n_mesh + t->n_fanout >= gs->par.d;
-	bytes += gs->signing_bytes + gs->n_signing * (pub->topic.n + 256u);
+	bytes += gs->signing_bytes;
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);

@@ -5,9 +5,6 @@
 #include "wire/msgid.h"
 #include "wire/varint.h"
 
-/* A message in a block this many times its size gets a block of its own. */
-#define RPC_IN_WASTE 4u
-
 typedef enum rpc_in_verdict {
 	RPC_IN_OK,
 	RPC_IN_POLICY,
@@ -89,11 +86,13 @@ static void rpc_in_refuse(kp_gs *gs, gs_peer *p, rpc_in_verdict v)
 	p->invalid += 1.0;
 }
 
-/* Keeps the bytes of the message: a share of the RPC's block, or a block of its own where the share
- * would keep much more alive than it needs. */
+/* Keeps the bytes of the message: the RPC's block, or a block of its own where that is smaller by
+ * more than a quarter. So what a queue is charged with for its messages, the whole block for each,
+ * is what they hold. */
 static kp_ref rpc_in_keep(kp_gs *gs, kp_ref rpc, kp_slice raw)
 {
-	if (rpc.block->cap > KP_BLOCK_MEDIUM && raw.n < rpc.block->cap / RPC_IN_WASTE)
+	size_t own = kp_block_cap(raw.n);
+	if (own + own / 4 < rpc.block->cap)
 		return kp_ref_copy(gs->env->pool, raw);
 	size_t off = (size_t)(raw.p - kp_block_bytes(rpc.block));
 	return kp_ref_take(kp_block_ref(rpc.block), off, raw.n);
@@ -153,7 +152,7 @@ static void rpc_in_second(kp_gs *gs, gs_peer *p, gs_pend *first, kp_ref rpc,
 	GS_STAT(gs, parked_copies);
 	copy->id = first->id;
 	copy->fp = first->fp;
-	gs->verify_bytes += copy->raw.len;
+	gs->verify_bytes += gs_pend_charge(copy);
 	kp_list_push(&first->parked, &copy->parked);
 }
 
@@ -176,7 +175,7 @@ static bool rpc_in_is_new(kp_gs *gs, kp_time now, gs_peer *p, uint64_t fp, kp_re
 
 static void rpc_in_first(kp_gs *gs, kp_time now, gs_pend *m)
 {
-	if (gs->verify_bytes + m->raw.len > gs->par.verify_node_bytes ||
+	if (gs->verify_bytes + gs_pend_charge(m) > gs->par.verify_node_bytes ||
 	    kp_map_put(&gs->inflight, &m->inflight, &m->fp, sizeof m->fp) != KP_OK) {
 		rpc_in_refuse(gs, m->p, RPC_IN_LOCAL);
 		kp_gs_pend_free(gs, m);

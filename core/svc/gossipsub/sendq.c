@@ -179,13 +179,13 @@ bool kp_sendq_raw(kp_gs *gs, gs_peer *p, gs_frame *f)
 	gs_sendq *q = &p->q;
 	if (!p->out_open || p->out_dead)
 		return false;
-	if (q->raw.n >= GS_RAW_MAX || q->raw_bytes + gs_frame_bytes(f) > GS_RAW_BYTES_MAX ||
+	if (q->raw.n >= GS_RAW_MAX || q->raw_bytes + gs_frame_charge(f) > GS_RAW_BYTES_MAX ||
 	    !kp_gs_ring_push(gs, &q->raw, f)) {
 		GS_STAT(gs, dropped_control);
 		return false;
 	}
 	f->refs++;
-	q->raw_bytes += gs_frame_bytes(f);
+	q->raw_bytes += gs_frame_charge(f);
 	sendq_wake(p);
 	return true;
 }
@@ -206,7 +206,7 @@ bool kp_sendq_own_room(const kp_gs *gs, const gs_peer *p, uint64_t messages, uin
 bool kp_sendq_own(kp_gs *gs, kp_time now, gs_peer *p, gs_frame *f)
 {
 	gs_sendq *q = &p->q;
-	uint32_t n = gs_frame_bytes(f);
+	uint64_t n = gs_frame_charge(f);
 	if (kp_sendq_own_room(gs, p, 1, n) && kp_gs_ring_push(gs, &q->own, f)) {
 		f->refs++;
 		q->own_bytes += n;
@@ -226,7 +226,7 @@ static void sendq_fwd_drop_oldest(kp_gs *gs, gs_sendq *q)
 {
 	gs_frame *f = kp_gs_ring_pop(&q->fwd);
 	KP_ASSERT(f != NULL);
-	q->fwd_bytes -= gs_frame_bytes(f);
+	q->fwd_bytes -= gs_frame_charge(f);
 	sendq_message_gone(gs, q);
 	kp_gs_frame_unref(gs, f);
 }
@@ -234,7 +234,7 @@ static void sendq_fwd_drop_oldest(kp_gs *gs, gs_sendq *q)
 bool kp_sendq_forward(kp_gs *gs, gs_peer *p, gs_frame *f)
 {
 	gs_sendq *q = &p->q;
-	uint32_t n = gs_frame_bytes(f);
+	uint64_t n = gs_frame_charge(f);
 	while (q->fwd.n > 0 && (q->fwd.n >= gs->par.send_forward_max ||
 	                        q->fwd_bytes + n > gs->par.send_forward_bytes)) {
 		sendq_fwd_drop_oldest(gs, q);
@@ -265,7 +265,7 @@ void kp_sendq_cancel(kp_gs *gs, gs_peer *p, uint64_t fp)
 		for (; at + 1 < r->n; at++)
 			r->v[(r->head + at) & (r->cap - 1)] = gs_ring_at(r, at + 1);
 		r->n--;
-		p->q.fwd_bytes -= gs_frame_bytes(f);
+		p->q.fwd_bytes -= gs_frame_charge(f);
 		sendq_message_gone(gs, &p->q);
 		kp_gs_frame_unref(gs, f);
 		GS_STAT(gs, cancelled_forwards);
@@ -278,7 +278,7 @@ static gs_frame *sendq_next_forward(kp_gs *gs, kp_time now, gs_peer *p)
 	gs_sendq *q = &p->q;
 	gs_frame *f;
 	while ((f = kp_gs_ring_pop(&q->fwd)) != NULL) {
-		q->fwd_bytes -= gs_frame_bytes(f);
+		q->fwd_bytes -= gs_frame_charge(f);
 		if (!kp_gossip_unwanted(p, now, f->fp))
 			return f;
 		sendq_message_gone(gs, q);
@@ -298,12 +298,12 @@ static gs_frame *sendq_next(kp_gs *gs, kp_time now, gs_peer *p)
 		return f;
 	f = kp_gs_ring_pop(&q->raw);
 	if (f != NULL) {
-		q->raw_bytes -= gs_frame_bytes(f);
+		q->raw_bytes -= gs_frame_charge(f);
 		return f;
 	}
 	f = kp_gs_ring_pop(&q->own);
 	if (f != NULL) {
-		q->own_bytes -= gs_frame_bytes(f);
+		q->own_bytes -= gs_frame_charge(f);
 		return f;
 	}
 	return sendq_next_forward(gs, now, p);

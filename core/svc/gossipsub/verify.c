@@ -54,8 +54,8 @@ void kp_verify_release(kp_gs *gs, kp_time now, gs_peer *p)
 		kp_list_del(&m->fifo);
 		m->in_fifo = false;
 		p->fifo_n--;
-		p->fifo_bytes -= m->raw.len;
-		gs->verify_bytes -= m->raw.len;
+		p->fifo_bytes -= gs_pend_charge(m);
+		gs->verify_bytes -= gs_pend_charge(m);
 		if (m->state == GS_PEND_GOOD)
 			kp_gs_accept(gs, now, m);
 		else
@@ -72,8 +72,8 @@ void kp_verify_push(kp_gs *gs, kp_time now, gs_pend *m)
 	kp_list_push(&p->fifo, &m->fifo);
 	m->in_fifo = true;
 	p->fifo_n++;
-	p->fifo_bytes += m->raw.len;
-	gs->verify_bytes += m->raw.len;
+	p->fifo_bytes += gs_pend_charge(m);
+	gs->verify_bytes += gs_pend_charge(m);
 	if (m->m.signature.n == 0) { /* a policy that takes unsigned messages let it in */
 		m->state = GS_PEND_GOOD;
 		kp_verify_release(gs, now, p);

@@ -15,9 +15,11 @@ TEST(buf, capacity_is_raised_to_its_class)
 	kp_pool *pool = kp_pool_new(0);
 	const struct {
 		size_t ask, get;
-	} cases[] = {{0, 512},       {1, 512},       {512, 512},      {513, 2048},
-	             {2048, 2048},   {2049, 16384},  {16384, 16384},  {16385, 69632},
-	             {69632, 69632}, {69633, 69633}, {200001, 200001}};
+	} cases[] = {{0, 256},       {1, 256},       {256, 256},     {257, 320},
+	             {512, 512},     {513, 640},     {640, 640},     {641, 768},
+	             {897, 1024},    {2048, 2048},   {2049, 2560},   {3200, 3584},
+	             {16384, 16384}, {16385, 20480}, {57345, 65536}, {65536, 65536},
+	             {65537, 69632}, {69632, 69632}, {69633, 69633}, {200001, 200001}};
 	for (auto &c : cases) {
 		kp_block *b = kp_block_new(pool, c.ask);
 		ASSERT_NE(b, nullptr);
@@ -32,10 +34,48 @@ TEST(buf, capacity_is_raised_to_its_class)
 	kp_pool_close(pool);
 }
 
+TEST(buf, no_block_is_more_than_a_quarter_too_large)
+{
+	size_t last = 0;
+	for (size_t n = 256; n < 100000; n++) {
+		size_t cap = kp_block_cap(n);
+		ASSERT_GE(cap, n);
+		ASSERT_LE(cap, n + n / 4) << n;
+		ASSERT_GE(cap, last);
+		ASSERT_EQ(kp_block_cap(cap), cap); /* so that a recycled block finds its class */
+		last = cap;
+	}
+}
+
+/* What a burst leaves behind is bounded at once, and gone when nobody needs it; what is needed
+ * stays. */
+TEST(buf, unused_spare_blocks_go_back_to_the_system)
+{
+	kp_pool *pool = kp_pool_new(0);
+	std::vector<kp_block *> blocks;
+	for (size_t n : {100, 1000, 3000, 20000, 69632}) {
+		for (int i = 0; i < 1000; i++)
+			blocks.push_back(kp_block_new(pool, n));
+	}
+	for (auto *b : blocks)
+		kp_block_unref(b);
+	uint64_t full = kp_pool_bytes_spare(pool);
+	EXPECT_GT(full, 3u << 18);
+	EXPECT_LE(full, 1u << 20);
+	for (int second = 0; second < 20; second++) {
+		kp_block *a = kp_block_new(pool, 3000), *b = kp_block_new(pool, 3000);
+		kp_block_unref(a);
+		kp_block_unref(b);
+		kp_pool_trim(pool);
+	}
+	EXPECT_EQ(kp_pool_bytes_spare(pool), 2 * kp_block_cap(3000));
+	kp_pool_close(pool);
+}
+
 TEST(buf, owner_recycles_the_same_block)
 {
 	kp_pool *pool = kp_pool_new(0);
-	kp_block *a = kp_block_new(pool, 1000);
+	kp_block *a = kp_block_new(pool, 1800);
 	kp_block_unref(a);
 	kp_block *b = kp_block_new(pool, 2000);
 	EXPECT_EQ(a, b);

@@ -238,7 +238,8 @@ TEST(verify, a_full_queue_in_bytes_holds_the_stream)
 TEST(verify, only_the_node_wide_cap_drops)
 {
 	kp_gs_params p = jobs_only();
-	p.verify_bytes = p.verify_node_bytes = 2 * 65536 + 65536;
+	/* three of them, with their blocks and records */
+	p.verify_bytes = p.verify_node_bytes = 3 * (65536 + sizeof(kp_block) + sizeof(gs_pend));
 	Net net(p);
 	net.subscribe("t");
 	net.router->jobs_stuck = true;

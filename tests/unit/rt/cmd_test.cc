@@ -158,7 +158,7 @@ TEST_F(RtCmd, BoundByMessagesThenThreeQuarters)
 
 TEST_F(RtCmd, BoundByBytesTheLastMayExceed)
 {
-	open(1000, 100);
+	open(1000, 500); /* of memory: the first takes 400 */
 	EXPECT_EQ(post(0, 0, 60), KP_OK);
 	EXPECT_EQ(post(0, 0, 500), KP_OK);
 	EXPECT_EQ(post(0, 0, 1), KP_E_AGAIN);
