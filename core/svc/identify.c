@@ -207,24 +207,6 @@ static kp_err identify_open(kp_identify *id, kp_time now, const kp_peer_id *peer
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-/* What we keep of an address depends on where its sender is: all from loopback, all but loopback
- * from a private address, public ones from a public one. */
-static bool identify_addr_fits(kp_ip_scope remote, const kp_maddr *m)
-{
-	kp_ip_scope scope = kp_maddr_scope(m);
-	if (remote == KP_SCOPE_LOOPBACK)
-		return true;
-	if (remote == KP_SCOPE_PRIVATE || remote == KP_SCOPE_LINK_LOCAL)
-		return scope != KP_SCOPE_LOOPBACK && scope != KP_SCOPE_UNSPECIFIED;
-	if (scope == KP_SCOPE_PUBLIC)
-		return true;
-	kp_slice rest = kp_maddr_slice(m);
-	kp_maddr_part part;
-	return kp_maddr_next(&rest, &part) &&
-	       (part.code == KP_MADDR_DNS || part.code == KP_MADDR_DNS4 ||
-	        part.code == KP_MADDR_DNS6 || part.code == KP_MADDR_DNSADDR);
-}
-
 /* Keeps one listen address, or not; false = not. */
 static bool identify_take_addr(kp_identify *id, struct identify_merged *m, const kp_peer_id *peer,
                                kp_ip_scope remote, kp_slice bytes)
@@ -240,7 +222,7 @@ static bool identify_take_addr(kp_identify *id, struct identify_merged *m, const
 			return false;
 		kp_maddr_strip_peer(a);
 	}
-	if (a->n == 0 || !identify_addr_fits(remote, a))
+	if (a->n == 0 || !kp_maddr_fits_scope(a, remote))
 		return false;
 	for (size_t i = 0; i < m->info.n_addrs; i++)
 		if (kp_maddr_eq(a, &id->scratch->addrs[i]))
@@ -263,6 +245,8 @@ static void identify_merge(kp_identify *id, struct identify_stream *st, kp_ip_sc
 				m->key = f.value;
 			else if (f.kind == KP_IDENTIFY_AGENT_VERSION)
 				m->agent = f.value;
+			else if (f.kind == KP_IDENTIFY_SIGNED_RECORD)
+				m->info.signed_record = f.value;
 			else if (f.kind == KP_IDENTIFY_OBSERVED_ADDR)
 				m->observed = f.value;
 			else if (f.kind == KP_IDENTIFY_LISTEN_ADDR &&

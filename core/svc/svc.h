@@ -88,6 +88,7 @@ typedef struct kp_identify_info {
 	const kp_slice *protocols;
 	size_t n_protocols;
 	kp_slice agent;
+	kp_slice signed_record; /* as sent, not checked; missing = none */
 } kp_identify_info;
 
 /* Each member may be NULL. Order for one peer: on_conn_open (first: peer is up) … on_conn_close

@@ -318,3 +318,19 @@ kp_ip_scope kp_maddr_scope(const kp_maddr *m)
 		return kp_ip_scope_of(6, part.value.p);
 	return KP_SCOPE_NONE;
 }
+
+bool kp_maddr_fits_scope(const kp_maddr *m, kp_ip_scope teller)
+{
+	kp_ip_scope scope = kp_maddr_scope(m);
+	if (teller == KP_SCOPE_LOOPBACK)
+		return true;
+	if (teller == KP_SCOPE_PRIVATE || teller == KP_SCOPE_LINK_LOCAL)
+		return scope != KP_SCOPE_LOOPBACK && scope != KP_SCOPE_UNSPECIFIED;
+	if (scope == KP_SCOPE_PUBLIC)
+		return true;
+	kp_slice rest = kp_maddr_slice(m);
+	kp_maddr_part part;
+	return kp_maddr_next(&rest, &part) &&
+	       (part.code == KP_MADDR_DNS || part.code == KP_MADDR_DNS4 ||
+	        part.code == KP_MADDR_DNS6 || part.code == KP_MADDR_DNSADDR);
+}

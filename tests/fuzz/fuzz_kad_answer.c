@@ -35,7 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char head[] = "/ipfs/kad/1.0.0";
 	kp_slice in = kp_slice_of(data, size), proto = kp_slice_of(head, sizeof(head) - 1);
-	kp_identify_info info = {NULL, 0, &proto, 1, {NULL, 0}};
+	kp_identify_info info;
+	memset(&info, 0, sizeof info);
+	info.protocols = &proto;
+	info.n_protocols = 1;
 	kp_host *h = fake_host_new(1);
 	kp_kad_params params = kp_kad_params_default();
 	kp_kad *kad = kp_kad_new(h, &params, fake_now(h));

@@ -9,7 +9,7 @@ static void fuzz_fill_table(kp_host *h, kp_kad *kad)
 {
 	static const char head[] = "/ipfs/kad/1.0.0";
 	kp_slice proto = kp_slice_of(head, sizeof(head) - 1);
-	kp_identify_info info = {NULL, 0, &proto, 1, {NULL, 0}};
+	kp_identify_info info = {.protocols = &proto, .n_protocols = 1};
 	for (uint32_t i = 0; i < 24; i++) {
 		kp_peer_id peer = fake_peer(100 + i);
 		fake_connect(h, &peer, "/ip4/127.0.0.1/tcp/1", true);

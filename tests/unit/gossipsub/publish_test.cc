@@ -549,7 +549,8 @@ TEST(publish, rust_057_is_known_by_its_agent_too)
 		Net net;
 		Script a = net.peer();
 		kp_peer_id id = a.id();
-		kp_identify_info info = {nullptr, 0, nullptr, 0, kp_slice_str(c.agent)};
+		kp_identify_info info = {nullptr,        0, nullptr, 0, kp_slice_str(c.agent),
+		                         kp_slice_none()};
 		kp_gs_svc_ops.on_identified(net.gs, net.now(), &id, &info);
 		EXPECT_EQ(net.peer_of(a)->small_reader, c.small) << c.agent;
 	}

@@ -135,7 +135,7 @@ TEST(stream, a_peer_without_pubsub_is_left_alone)
 		a.h->served.push_back(kp_gs_protos[i]);
 	kp_peer_id id = a.id();
 	kp_slice protos[] = {kp_slice_str("/ipfs/id/1.0.0"), kp_slice_str("/meshsub/1.1.0")};
-	kp_identify_info info = {nullptr, 0, protos, 2, kp_slice_none()};
+	kp_identify_info info = {nullptr, 0, protos, 2, kp_slice_none(), kp_slice_none()};
 	kp_gs_svc_ops.on_identified(net.gs, net.now(), &id, &info);
 	net.settle();
 	EXPECT_NE(a.in(), nullptr);

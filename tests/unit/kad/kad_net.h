@@ -165,8 +165,9 @@ class KadNet
 		kp_slice protocols[2] = {kp_slice_str("/ipfs/id/1.0.0"),
 		                         kp_slice_str("/ipfs/kad/1.0.0")};
 		h->peer(n.id).addrs = {n.addr};
-		kp_identify_info info = {&n.addr, 1, protocols, n.listed ? 2u : 1u,
-		                         kp_slice_str("fake")};
+		kp_identify_info info = {
+		        &n.addr,        1, protocols, n.listed ? 2u : 1u, kp_slice_str("fake"),
+		        kp_slice_none()};
 		for (auto &s : h->services)
 			if (s.first->on_identified)
 				s.first->on_identified(s.second, fake_now(h), &n.id, &info);
