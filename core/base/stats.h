@@ -38,6 +38,9 @@ extern "C" {
 	X(pubsub_replaced) X(pubsub_streams_dead) X(publish_held) X(publish_expired)               \
 	X(publish_duplicates) X(publish_no_peers) X(publish_refused) X(seen_evicted)               \
 	X(dropped_peer_gone) X(publish_canceled)                                                   \
+	X(rpc_graylisted) X(graft_score) X(pruned_score) X(opportunistic_grafts)                   \
+	X(gossip_withheld) X(ihave_score) X(iwant_score) X(publish_withheld)                       \
+	X(scores_forgotten) X(px_sent) X(px_refused) X(px_invalid) X(px_dialled)                   \
 	/* identify, kad, ping */                                                                  \
 	X(identify_sent) X(identify_received) X(identify_errors) X(kad_queries) X(kad_requests)    \
 	X(kad_answers) X(kad_errors) X(pings_sent) X(pings_answered)                          \

@@ -78,6 +78,7 @@ static void config_derive(kp_config *cfg)
 	s->kad.mode = cfg->kad_choice == 1 ? KP_KAD_CLIENT : KP_KAD_SERVER;
 	s->log_off = cfg->log_choice == 0;
 	s->log_level = (kp_level)(cfg->log_choice - (cfg->log_choice > 0));
+	kp_config_score_derive(cfg);
 }
 
 /* --- keys that hold text, topics, addresses, the identity ------------------------------------- */
@@ -118,6 +119,22 @@ static kp_err config_set_topic(kp_config *cfg, const config_row *row, kp_slice v
 	if (kept == NULL)
 		return KP_E_NOMEM;
 	s->topics[s->n_topics++] = kp_slice_of(kept, value.n);
+	return KP_OK;
+}
+
+static kp_err config_set_score(kp_config *cfg, const config_row *row, kp_slice value, char *text,
+                               size_t cap)
+{
+	size_t *n;
+	kp_slice *lines = kp_config_score_texts(cfg, row, &n);
+	if (!kp_config_score_valid(row, value))
+		return config_say_expected(text, cap, row, value);
+	if (*n == KP_CONFIG_SCORES_MAX)
+		return config_say_full(text, cap, row, value);
+	const char *kept = config_keep_text(cfg, value);
+	if (kept == NULL)
+		return KP_E_NOMEM;
+	lines[(*n)++] = kp_slice_of(kept, value.n);
 	return KP_OK;
 }
 
@@ -309,6 +326,14 @@ static bool config_copy_texts(kp_config *to)
 		ok = ok && kept != NULL;
 		s->topics[i].p = (const uint8_t *)kept;
 	}
+	for (size_t k = 0; k < CONFIG_SCORE_KINDS; k++) {
+		for (size_t i = 0; i < to->n_score_texts[k]; i++) {
+			kp_slice *line = &to->score_texts[k][i];
+			const char *kept = config_keep_text(to, *line);
+			ok = ok && kept != NULL;
+			line->p = (const uint8_t *)kept;
+		}
+	}
 	return ok;
 }
 
@@ -325,6 +350,7 @@ kp_config *kp_config_copy(const kp_config *cfg)
 		kp_config_free(to);
 		return NULL;
 	}
+	kp_config_score_derive(to);
 	return to;
 }
 
@@ -358,6 +384,8 @@ static kp_err config_set_row(kp_config *cfg, const config_row *row, kp_slice val
 		return config_set_identity(cfg, row, value, text, cap);
 	case CONFIG_ACCESS:
 		return config_set_access(cfg, row, value, text, cap);
+	case CONFIG_SCORE:
+		return config_set_score(cfg, row, value, text, cap);
 	default:
 		if (!kp_config_read(row, value, &number))
 			return config_say_expected(text, cap, row, value);
@@ -506,6 +534,13 @@ bool kp_config_get(const kp_config *cfg, size_t key, size_t n, kp_writer *out)
 		if (n < cfg->s.n_topics)
 			kp_write_slice(out, cfg->s.topics[n]);
 		return n < cfg->s.n_topics;
+	}
+	if (row->kind == CONFIG_SCORE) {
+		size_t *count;
+		const kp_slice *lines = kp_config_score_texts((kp_config *)cfg, row, &count);
+		if (n < *count)
+			kp_write_slice(out, lines[n]);
+		return n < *count;
 	}
 	if (n > 0)
 		return false;

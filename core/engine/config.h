@@ -15,6 +15,7 @@ extern "C" {
 
 #define KP_CONFIG_ADDRS_MAX  64
 #define KP_CONFIG_TOPICS_MAX 256
+#define KP_CONFIG_SCORES_MAX 64  /* values of score.topic, score.app, score.ip_exempt each */
 #define KP_TOPIC_MAX         256 /* bytes of a topic of ours */
 
 typedef enum kp_inbox_policy {
@@ -63,7 +64,10 @@ typedef struct kp_settings {
 	uint8_t identity_seed[32]; /* secret */
 	const char *agent, *protocol_version;
 	kp_time idle_timeout_ns; /* KP_NEVER = 0 in the config */
-	kp_gs_params gs;
+	kp_gs_params gs;         /* its score tables are these: */
+	kp_score_topic score_topics[KP_CONFIG_SCORES_MAX];
+	kp_score_app score_apps[KP_CONFIG_SCORES_MAX];
+	kp_score_net score_exempt[KP_CONFIG_SCORES_MAX];
 	kp_conn_params conn;
 	kp_kad_params kad;
 	bool kad_off;

@@ -93,6 +93,101 @@
 	  "4096", "Forwarded messages that may wait for one peer.")                                \
 	X("gossipsub.send_forward_bytes", SIZE, s.gs.send_forward_bytes, CONFIG_CAP, "1..4GiB",    \
 	  "4MiB", "Memory of the forwarded messages that may wait for one peer.")                  \
+	X("score", CHOICE, s.gs.score.mode, 0, "off|abuse|full", "abuse",                          \
+	  "Peers are scored for nothing, for abuse alone (P4, P5, P7), or for everything.")        \
+	X("score.gossip_threshold", NUMBER, s.gs.score.gossip_threshold, 0, "-1000000..0", "-10",  \
+	  "Below this score no gossip is told to a peer or taken from it.")                        \
+	X("score.publish_threshold", NUMBER, s.gs.score.publish_threshold, 0, "-1000000..0",       \
+	  "-50", "Below this, own messages go to a peer by the mesh alone.")                       \
+	X("score.graylist_threshold", NUMBER, s.gs.score.graylist_threshold, 0, "-1000000..0",     \
+	  "-80", "Below this, nothing but its subscriptions is taken from a peer.")                \
+	X("score.accept_px_threshold", NUMBER, s.gs.score.accept_px_threshold, 0, "0..1000000",    \
+	  "10", "From this score on a peer may send us to others by PRUNE.")                       \
+	X("score.opportunistic_graft_threshold", NUMBER, s.gs.score.opportunistic_graft_threshold, \
+	  0, "0..1000000", "1",                                                                    \
+	  "A mesh whose median score is below this takes in better peers once a minute.")          \
+	X("score.topic_score_cap", NUMBER, s.gs.score.topic_score_cap, 0, "0..1000000", "100",     \
+	  "Most that all topics together can be worth; 0 = no limit.")                             \
+	X("score.app_weight", NUMBER, s.gs.score.app_weight, 0, "-1000000..1000000", "1",          \
+	  "P5: weight of score.app.")                                                              \
+	X("score.app", SCORE, s.score_apps, CONFIG_REPEAT, "PEERID -1000000..1000000", "",         \
+	  "P5: what a peer is worth by your own word.")                                            \
+	X("score.ip_weight", NUMBER, s.gs.score.ip_weight, 0, "-1000000..0", "-5",                 \
+	  "P6: weight of the peers over score.ip_threshold on one address, squared.")              \
+	X("score.ip_threshold", COUNT, s.gs.score.ip_threshold, 0, "0..100000", "10",              \
+	  "P6: peers on one ip4 address, ip6 address or ip6 /64 that cost nothing.")               \
+	X("score.ip_private", SWITCH, s.gs.score.ip_private, 0, "true|false", "false",             \
+	  "P6: private addresses count too; loopback never does.")                                 \
+	X("score.ip_exempt", SCORE, s.score_exempt, CONFIG_REPEAT, "192.0.2.0/24, 2001:db8::/32",  \
+	  "", "P6: addresses that do not count.")                                                  \
+	X("score.behaviour_weight", NUMBER, s.gs.score.behaviour_weight, 0, "-1000000..0", "-10",  \
+	  "P7: weight of broken promises and early GRAFTs over the threshold, squared.")           \
+	X("score.behaviour_threshold", NUMBER, s.gs.score.behaviour_threshold, 0, "0..1000000",    \
+	  "6", "P7: how many of them cost nothing.")                                               \
+	X("score.behaviour_decay", NUMBER, s.gs.score.behaviour_decay, 0, "0..1", "0.5",           \
+	  "P7: what is left of them after score.decay_interval.")                                  \
+	X("score.promises", CHOICE, s.gs.score.promises, 0, "batch|each", "batch",                 \
+	  "P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust).") \
+	X("score.slow_weight", NUMBER, s.gs.score.slow_weight, 0, "-1000000..0", "0",              \
+	  "Weight of messages dropped because a peer took them too slowly.")                       \
+	X("score.slow_threshold", NUMBER, s.gs.score.slow_threshold, 0, "0..1000000", "0",         \
+	  "How many of them cost nothing.")                                                        \
+	X("score.slow_decay", NUMBER, s.gs.score.slow_decay, 0, "0..1", "0.2",                     \
+	  "What is left of them after score.decay_interval.")                                      \
+	X("score.decay_interval", DURATION, s.gs.score.decay_interval_ns, 0, "1s..1h", "1s",       \
+	  "How often counters decay.")                                                             \
+	X("score.decay_to_zero", NUMBER, s.gs.score.decay_to_zero, 0, "0..1", "0.01",              \
+	  "A counter below this is 0.")                                                            \
+	X("score.retain", DURATION, s.gs.score.retain_ns, 0, "0..24h", "1h",                       \
+	  "How long the score of a peer that left is kept, unless it is positive.")                \
+	X("score.topic", SCORE, s.score_topics, CONFIG_REPEAT, "NAME FIELD=VALUE…", "",            \
+	  "Fields of score.topic.FIELD that differ for one topic.")                                \
+	X("score.topic.topic_weight", NUMBER, s.gs.score.topic.topic_weight, 0, "0..1000000", "1", \
+	  "What a topic counts in a score.")                                                       \
+	X("score.topic.time_in_mesh_weight", NUMBER, s.gs.score.topic.time_in_mesh_weight, 0,      \
+	  "0..1000000", "0.01", "P1: weight of the time in the mesh.")                             \
+	X("score.topic.time_in_mesh_quantum", DURATION, s.gs.score.topic.time_in_mesh_quantum_ns,  \
+	  0, "1ms..24h", "1s", "P1: the unit of that time.")                                       \
+	X("score.topic.time_in_mesh_cap", NUMBER, s.gs.score.topic.time_in_mesh_cap, 0,            \
+	  "0..1000000", "300", "P1: most units that count.")                                       \
+	X("score.topic.first_message_deliveries_weight", NUMBER, s.gs.score.topic.first_weight, 0, \
+	  "0..1000000", "1", "P2: weight of messages that a peer was the first to bring.")         \
+	X("score.topic.first_message_deliveries_decay", NUMBER, s.gs.score.topic.first_decay, 0,   \
+	  "0..1", "0.9", "P2: what is left of them after score.decay_interval.")                   \
+	X("score.topic.first_message_deliveries_cap", NUMBER, s.gs.score.topic.first_cap, 0,       \
+	  "0..1000000", "40", "P2: most that count.")                                              \
+	X("score.topic.mesh_message_deliveries_weight", NUMBER, s.gs.score.topic.mesh_weight, 0,   \
+	  "-1000000..0", "0",                                                                      \
+	  "P3: weight of messages that a mesh peer should have brought, squared; 0 = off.")        \
+	X("score.topic.mesh_message_deliveries_decay", NUMBER, s.gs.score.topic.mesh_decay, 0,     \
+	  "0..1", "0.9", "P3: what is left of those it brought after score.decay_interval.")       \
+	X("score.topic.mesh_message_deliveries_cap", NUMBER, s.gs.score.topic.mesh_cap, 0,         \
+	  "0..1000000", "100", "P3: most that count.")                                             \
+	X("score.topic.mesh_message_deliveries_threshold", NUMBER,                                 \
+	  s.gs.score.topic.mesh_threshold, 0, "0..1000000", "1",                                   \
+	  "P3: how many a mesh peer should have brought.")                                         \
+	X("score.topic.mesh_message_deliveries_window", DURATION, s.gs.score.topic.mesh_window_ns, \
+	  0, "0..1m", "10ms", "P3: a copy that comes this long after the first still counts.")     \
+	X("score.topic.mesh_message_deliveries_activation", DURATION,                              \
+	  s.gs.score.topic.mesh_activation_ns, 0, "1s..24h", "30s",                                \
+	  "P3: time in the mesh after which it begins.")                                           \
+	X("score.topic.mesh_failure_penalty_weight", NUMBER, s.gs.score.topic.failure_weight, 0,   \
+	  "-1000000..0", "0", "P3b: weight of what was missing when a peer left the mesh.")        \
+	X("score.topic.mesh_failure_penalty_decay", NUMBER, s.gs.score.topic.failure_decay, 0,     \
+	  "0..1", "0.9", "P3b: what is left of it after score.decay_interval.")                    \
+	X("score.topic.invalid_message_deliveries_weight", NUMBER,                                 \
+	  s.gs.score.topic.invalid_weight, 0, "-1000000..0", "-1",                                 \
+	  "P4: weight of invalid and rejected messages, squared.")                                 \
+	X("score.topic.invalid_message_deliveries_decay", NUMBER, s.gs.score.topic.invalid_decay,  \
+	  0, "0..1", "0.9", "P4: what is left of them after score.decay_interval.")                \
+	X("gossipsub.opportunistic_graft_ticks", COUNT, s.gs.opportunistic_ticks, 0, "1..3600",    \
+	  "60", "Heartbeats between two opportunistic grafts.")                                    \
+	X("gossipsub.opportunistic_graft_peers", COUNT, s.gs.opportunistic_peers, 0, "0..128",     \
+	  "2", "Peers grafted so at once.")                                                        \
+	X("gossipsub.px", SWITCH, s.gs.px_send, 0, "true|false", "false",                          \
+	  "Peers pruned from a full mesh are told of others that signed their addresses.")         \
+	X("gossipsub.px_peers", COUNT, s.gs.px_peers, 0, "0..64", "16",                            \
+	  "Peers told of so, and taken from one PRUNE, at most.")                                  \
 	X("validate.timeout", DURATION, s.gs.validate_timeout_ns, 0, "10ms..1h", "10s",            \
 	  "A message without a verdict for this long is ignored.")                                 \
 	X("validate.max_pending", COUNT, s.gs.validate_max_pending, 0, "1..1000000", "8192",       \
@@ -172,8 +267,8 @@ _Static_assert(KP_COUNT_OF(kp_config_rows) <= CONFIG_ROWS_MAX, "given[] holds ev
 const char *kp_config_kind_text(config_kind kind)
 {
 	static const char *const texts[CONFIG_KINDS] = {
-	        "count", "size", "duration", "number",    "switch",   "choice",
-	        "set",   "text", "topic",    "multiaddr", "identity", "text",
+	        "count", "size",  "duration",  "number",   "switch", "choice", "set",
+	        "text",  "topic", "multiaddr", "identity", "text",   "line",
 	};
 	KP_ASSERT((unsigned)kind < CONFIG_KINDS);
 	return texts[kind];
@@ -225,10 +320,13 @@ static bool config_read_unit(const config_unit *units, size_t n_units, const cha
 	return false;
 }
 
-/* In millionths. */
+/* In millionths; int64_t, so that lo..hi may begin below 0. */
 static bool config_read_number(kp_slice value, uint64_t *out)
 {
 	uint64_t v;
+	bool negative = value.n > 0 && value.p[0] == '-';
+	if (negative)
+		kp_slice_take(&value, 1);
 	if (!config_digits(&value, &v) || v > UINT32_MAX)
 		return false;
 	v *= 1000000;
@@ -243,7 +341,7 @@ static bool config_read_number(kp_slice value, uint64_t *out)
 			return false;
 		v += part * scale;
 	}
-	*out = v;
+	*out = negative ? (uint64_t) - (int64_t)v : v;
 	return value.n == 0;
 }
 
@@ -321,6 +419,13 @@ static bool config_has_bounds(const config_row *row)
 	return row->kind <= CONFIG_NUMBER || row->kind == CONFIG_TEXT;
 }
 
+static bool config_within(const config_row *row, uint64_t v, uint64_t lo, uint64_t hi)
+{
+	if (row->kind == CONFIG_NUMBER)
+		return (int64_t)v >= (int64_t)lo && (int64_t)v <= (int64_t)hi;
+	return v >= lo && v <= hi;
+}
+
 void kp_config_bounds(const config_row *row, uint64_t *lo, uint64_t *hi)
 {
 	KP_ASSERT(config_has_bounds(row));
@@ -330,7 +435,7 @@ void kp_config_bounds(const config_row *row, uint64_t *lo, uint64_t *hi)
 	size_t hi_n = end ? (size_t)(end - dots - 2) : strlen(dots + 2);
 	bool lo_ok = config_read_raw(row, kp_slice_of(row->range, (size_t)(dots - row->range)), lo);
 	bool hi_ok = config_read_raw(row, kp_slice_of(dots + 2, hi_n), hi);
-	KP_ASSERT(lo_ok && hi_ok && *lo <= *hi);
+	KP_ASSERT(lo_ok && hi_ok && config_within(row, *lo, *lo, *hi));
 }
 
 bool kp_config_read(const config_row *row, kp_slice value, uint64_t *out)
@@ -341,7 +446,7 @@ bool kp_config_read(const config_row *row, kp_slice value, uint64_t *out)
 		return false;
 	if (config_has_bounds(row)) {
 		kp_config_bounds(row, &lo, &hi);
-		if (v < lo || v > hi)
+		if (!config_within(row, v, lo, hi))
 			return false;
 	}
 	*out = v;
@@ -385,6 +490,10 @@ static void config_print_words(const char *range, uint64_t mask, kp_writer *out)
 static void config_print_number(uint64_t v, kp_writer *out)
 {
 	static const config_unit one = {"", 1};
+	if ((int64_t)v < 0) {
+		kp_write_u8(out, '-');
+		v = (uint64_t) - (int64_t)v;
+	}
 	config_print_unit(&one, 1, v / 1000000, out);
 	uint64_t part = v % 1000000;
 	if (part == 0)
@@ -427,9 +536,13 @@ void kp_config_print(const config_row *row, uint64_t value, kp_writer *out)
 
 void kp_config_store(kp_config *cfg, const config_row *row, uint64_t value)
 {
-	uint8_t *at = (uint8_t *)cfg + row->offset;
+	kp_config_store_at((uint8_t *)cfg + row->offset, row, value);
+}
+
+void kp_config_store_at(uint8_t *at, const config_row *row, uint64_t value)
+{
 	if (row->kind == CONFIG_NUMBER) {
-		double d = (double)value / 1e6;
+		double d = (double)(int64_t)value / 1e6;
 		memcpy(at, &d, sizeof d);
 		return;
 	}
@@ -460,7 +573,7 @@ uint64_t kp_config_load(const kp_config *cfg, const config_row *row)
 	double d;
 	if (row->kind == CONFIG_NUMBER) {
 		memcpy(&d, at, sizeof d);
-		return (uint64_t)(d * 1e6 + 0.5);
+		return (uint64_t)(int64_t)(d * 1e6 + (d < 0 ? -0.5 : 0.5));
 	}
 	switch (row->width) {
 	case sizeof value:
@@ -493,6 +606,7 @@ void kp_config_expect(const config_row *row, kp_writer *out)
 	        "an address like ",
 	        "",
 	        "",
+	        "a line like ",
 	};
 	kp_write_str(out, forms[row->kind]);
 	kp_write_str(out, row->range);

@@ -14,7 +14,7 @@ typedef enum config_kind {
 	CONFIG_COUNT,    /* range is lo..hi */
 	CONFIG_SIZE,     /* bytes, KiB, MiB, GiB; range is lo..hi */
 	CONFIG_DURATION, /* ms, s, m, h; range is lo..hi */
-	CONFIG_NUMBER,   /* decimal fraction; range is lo..hi */
+	CONFIG_NUMBER,   /* decimal fraction, maybe negative; range is lo..hi */
 	CONFIG_SWITCH,   /* true, false */
 	CONFIG_CHOICE,   /* range is a|b|c, the value its index */
 	CONFIG_SET,      /* comma list; range is a|b|c, the value a bit mask */
@@ -23,6 +23,7 @@ typedef enum config_kind {
 	CONFIG_MADDR,
 	CONFIG_IDENTITY,
 	CONFIG_ACCESS,
+	CONFIG_SCORE, /* a line: config_score.c */
 	CONFIG_KINDS
 } config_kind;
 
@@ -44,14 +45,24 @@ typedef struct config_text {
 	/* the bytes and a NUL follow */
 } config_text;
 
-#define CONFIG_ROWS_MAX 96u
+#define CONFIG_ROWS_MAX 192u
+
+/* Keys whose values are lines about scores. */
+typedef enum config_score {
+	CONFIG_SCORE_TOPIC,
+	CONFIG_SCORE_APP,
+	CONFIG_SCORE_EXEMPT,
+	CONFIG_SCORE_KINDS
+} config_score;
 
 struct kp_config {
 	kp_mem mem;
 	kp_settings s;
 	unsigned kad_choice, log_choice; /* as listed in their rows */
 	config_text *texts;              /* everything the slices and texts of s point at */
-	bool given[CONFIG_ROWS_MAX];     /* set by the user */
+	kp_slice score_texts[CONFIG_SCORE_KINDS][KP_CONFIG_SCORES_MAX];
+	size_t n_score_texts[CONFIG_SCORE_KINDS];
+	bool given[CONFIG_ROWS_MAX]; /* set by the user */
 };
 
 extern const config_row kp_config_rows[];
@@ -59,7 +70,8 @@ extern const size_t kp_config_rows_n;
 
 const char *kp_config_kind_text(config_kind kind);
 
-/* Reads a value of one of the scalar kinds (COUNT … SET) into *out; a NUMBER is in millionths.
+/* Reads a value of one of the scalar kinds (COUNT … SET) into *out; a NUMBER is in millionths, as
+ * int64_t.
  * False = not such a value or out of range. */
 bool kp_config_read(const config_row *row, kp_slice value, uint64_t *out);
 
@@ -69,12 +81,19 @@ void kp_config_print(const config_row *row, uint64_t value, kp_writer *out);
 /* The member of a scalar row, as kp_config_read gives it. */
 void kp_config_store(kp_config *cfg, const config_row *row, uint64_t value);
 uint64_t kp_config_load(const kp_config *cfg, const config_row *row);
+void kp_config_store_at(uint8_t *member, const config_row *row, uint64_t value);
 
 /* What would be right, in words. */
 void kp_config_expect(const config_row *row, kp_writer *out);
 
 /* lo..hi of a row that has such a range. */
 void kp_config_bounds(const config_row *row, uint64_t *lo, uint64_t *hi);
+
+/* Rows of kind SCORE: whether a line can be read, the lines given so far, and what they say
+ * together into the settings. */
+bool kp_config_score_valid(const config_row *row, kp_slice line);
+kp_slice *kp_config_score_texts(kp_config *cfg, const config_row *row, size_t **n);
+void kp_config_score_derive(kp_config *cfg);
 
 #ifdef __cplusplus
 }

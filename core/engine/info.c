@@ -137,6 +137,55 @@ static void info_peer_topics(kp_engine *e, kp_writer *w, const kp_peer_id *id, b
 	kp_write_u8(w, ']');
 }
 
+static void info_member_score(kp_writer *w, bool *first, const char *key, double v)
+{
+	kp_json_key(w, first, key);
+	info_score(w, v);
+}
+
+static void info_score_topics(kp_engine *e, kp_writer *w, const kp_peer_id *id)
+{
+	bool first = true;
+	kp_slice topic;
+	kp_score_topic_terms t;
+	kp_write_u8(w, '[');
+	for (size_t i = 0; kp_gs_peer_score_topic_at(e->gs, id, i, &topic, &t); i++) {
+		bool first_member = true;
+		kp_json_sep(w, &first);
+		kp_write_u8(w, '{');
+		info_member_str(w, &first_member, "topic", topic);
+		info_member_score(w, &first_member, "p1", t.p1);
+		info_member_score(w, &first_member, "p2", t.p2);
+		info_member_score(w, &first_member, "p3", t.p3);
+		info_member_score(w, &first_member, "p3b", t.p3b);
+		info_member_score(w, &first_member, "p4", t.p4);
+		info_member_score(w, &first_member, "sum", t.sum);
+		kp_write_u8(w, '}');
+	}
+	kp_write_u8(w, ']');
+}
+
+/* score, and score_parts: what it is the sum of. */
+static void info_peer_score(kp_engine *e, kp_writer *w, bool *first, const kp_peer_id *id)
+{
+	bool first_part = true;
+	kp_gs_score_info s;
+	(void)kp_gs_peer_score(e->gs, id, &s); /* zeros for one it does not know */
+	info_member_score(w, first, "score", s.score);
+	kp_json_key(w, first, "score_parts");
+	kp_write_u8(w, '{');
+	info_member_score(w, &first_part, "topics", s.topics);
+	info_member_score(w, &first_part, "p5", s.p5);
+	info_member_score(w, &first_part, "p6", s.p6);
+	info_member_score(w, &first_part, "p7", s.p7);
+	info_member_score(w, &first_part, "slow", s.slow);
+	info_member_score(w, &first_part, "invalid_messages", s.invalid);
+	info_member_score(w, &first_part, "misbehaviour", s.misbehaviour);
+	kp_json_key(w, &first_part, "by_topic");
+	info_score_topics(e, w, id);
+	kp_write_u8(w, '}');
+}
+
 /* The oldest connection with a peer that has this remote address; NULL = none. */
 static const kp_link *info_peer_link_at(const kp_peer *p, const kp_maddr *addr)
 {
@@ -173,7 +222,7 @@ static void info_peer_addrs(kp_writer *w, const kp_peer *p)
 	kp_write_u8(w, ']');
 }
 
-static void info_peer(kp_engine *e, kp_time now, kp_writer *w, const kp_peer *p)
+static void info_peer(kp_engine *e, kp_writer *w, const kp_peer *p)
 {
 	bool first = true;
 	const kp_link *l = KP_CONTAINER_OF(p->links.next, const kp_link, of_peer);
@@ -195,8 +244,7 @@ static void info_peer(kp_engine *e, kp_time now, kp_writer *w, const kp_peer *p)
 	info_peer_topics(e, w, &p->id, false);
 	kp_json_key(w, &first, "mesh");
 	info_peer_topics(e, w, &p->id, true);
-	kp_json_key(w, &first, "score");
-	info_score(w, kp_gs_peer_score(e->gs, now, &p->id));
+	info_peer_score(e, w, &first, &p->id);
 	info_member_u64(w, &first, "connections", p->n_up);
 	kp_write_u8(w, '}');
 }
@@ -204,13 +252,14 @@ static void info_peer(kp_engine *e, kp_time now, kp_writer *w, const kp_peer *p)
 static void info_peers(kp_engine *e, kp_time now, kp_writer *w)
 {
 	bool first = true;
+	(void)now;
 	kp_write_u8(w, '[');
 	for (kp_map_node *it = kp_map_first(&e->peers); it != NULL; it = kp_map_next(it)) {
 		const kp_peer *p = KP_CONTAINER_OF(it, const kp_peer, node);
 		if (p->n_up == 0)
 			continue;
 		kp_json_sep(w, &first);
-		info_peer(e, now, w, p);
+		info_peer(e, w, p);
 	}
 	kp_write_u8(w, ']');
 }

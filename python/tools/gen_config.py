@@ -29,6 +29,7 @@ TYPES = {
     "SET": "str | Sequence[str]",
     "TEXT": "str",
     "MADDR": "str | Sequence[str]",
+    "SCORE": "str | Sequence[str]",
 }
 
 HEAD = '''"""The configuration keys as keyword arguments. Made by tools/gen_config.py: do not edit."""

@@ -75,7 +75,7 @@ void kp_gs_penalise(kp_gs *gs, const gs_pend *m)
 	for (uint32_t i = 0; i < m->n_sources; i++) {
 		gs_peer *p = kp_gs_peer_by_serial(gs, m->sources[i]);
 		if (p != NULL)
-			p->invalid += 1.0;
+			kp_score_invalid(p, m->t);
 	}
 }
 
@@ -99,11 +99,14 @@ void kp_gs_deliver_end(kp_gs *gs, kp_time now, gs_pend *m, kp_verdict verdict)
 	accept_leave_flight(gs, m);
 	switch (verdict) {
 	case KP_ACCEPT:
+		kp_delivery_accepted(gs, now, m);
 		accept_pass_on(gs, now, m);
 		break;
 	case KP_REJECT:
 		GS_STAT(gs, rejected_validation);
 		kp_gs_penalise(gs, m);
+		if (gs->par.score.mode != KP_SCORE_OFF)
+			(void)kp_seen_add(&gs->rejected, now, m->fp);
 		break;
 	case KP_IGNORE:
 		GS_STAT(gs, ignored_validation);

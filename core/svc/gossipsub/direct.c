@@ -22,7 +22,7 @@ kp_err kp_gs_set_direct(kp_gs *gs, kp_time now, const kp_peer_id *peer)
 	{
 		gs_member *m = gs_member_in_peer(it);
 		if (m->in_mesh)
-			kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns);
+			kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns, false);
 	}
 	return KP_OK;
 }

@@ -23,7 +23,7 @@ void kp_gossip_settle(kp_gs *gs, uint64_t fp)
 }
 
 /* False = no room: then it is not asked for either. */
-static bool gossip_promised(kp_gs *gs, kp_time now, const gs_peer *p, uint64_t fp)
+static bool gossip_promised(kp_gs *gs, kp_time now, const gs_peer *p, uint64_t fp, bool counts)
 {
 	if (kp_map_count(&gs->promises) >= GS_PROMISES_MAX)
 		return false;
@@ -32,6 +32,7 @@ static bool gossip_promised(kp_gs *gs, kp_time now, const gs_peer *p, uint64_t f
 		return false;
 	pr->fp = fp;
 	pr->serial = p->serial;
+	pr->counts = counts;
 	pr->deadline = kp_time_add(now, gs->par.iwant_followup_ns);
 	kp_list_init(&pr->link);
 	if (kp_map_put(&gs->promises, &pr->node, &pr->fp, sizeof pr->fp) != KP_OK) {
@@ -54,8 +55,8 @@ void kp_gossip_expire(kp_gs *gs, kp_time now)
 			serial = pr->serial;
 			p = kp_gs_peer_by_serial(gs, serial);
 		}
-		if (p != NULL)
-			kp_gs_peer_misbehaved(p, 1.0);
+		if (p != NULL && pr->counts)
+			kp_score_misbehaved(p, 1.0);
 		GS_STAT(gs, promises_broken);
 		gossip_promise_free(gs, pr);
 	}
@@ -103,8 +104,12 @@ static uint32_t gossip_targets(kp_gs *gs, const gs_topic *t)
 	{
 		gs_member *m = gs_member_in_topic(it);
 		gs_peer *p = m->p;
-		if (!m->in_mesh && !m->in_fanout && !p->direct && p->out_open && !p->out_dead &&
-		    p->kind >= GS_KIND_1_0)
+		if (m->in_mesh || m->in_fanout || p->direct || !p->out_open || p->out_dead ||
+		    p->kind < GS_KIND_1_0)
+			continue;
+		if (kp_score_below(gs, p, gs->par.score.gossip_threshold))
+			GS_STAT(gs, gossip_withheld);
+		else
 			gs->pick[n++] = p;
 	}
 	uint32_t share = (uint32_t)(gs->par.gossip_factor * (double)n);
@@ -170,14 +175,18 @@ static bool gossip_is_news(kp_gs *gs, kp_time now, uint64_t fp)
 	       kp_map_get(&gs->promises, &fp, sizeof fp) == NULL;
 }
 
+/* Of what is asked for, one id drawn by chance counts when it does not come, as in go; with
+ * KP_PROMISES_EACH all do, as in rust. */
 static void gossip_ask(kp_gs *gs, kp_time now, gs_peer *p, uint32_t n)
 {
+	bool each = gs->par.score.promises == KP_PROMISES_EACH;
 	kp_rng_shuffle(gs->env->rng, gs->ids, n, sizeof *gs->ids);
 	n = KP_MIN(n, gs->par.max_ihave_ids - p->iasked);
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < n; i++) {
+		/* shuffled: the first is as good as any */
 		if (gossip_is_news(gs, now, kp_gs_fp(gs, gs->ids[i])) &&
-		    gossip_promised(gs, now, p, kp_gs_fp(gs, gs->ids[i])))
+		    gossip_promised(gs, now, p, kp_gs_fp(gs, gs->ids[i]), each || kept == 0))
 			gs->ids[kept++] = gs->ids[i];
 	}
 	for (uint32_t at = 0; at < kept;) {
@@ -199,6 +208,10 @@ static void gossip_ask(kp_gs *gs, kp_time now, gs_peer *p, uint32_t n)
 
 void kp_gossip_on_ihave(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *item)
 {
+	if (kp_score_below(gs, p, gs->par.score.gossip_threshold)) {
+		GS_STAT(gs, ihave_score);
+		return;
+	}
 	if (p->ihave_msgs < GOSSIP_COUNT_MAX)
 		p->ihave_msgs++;
 	gs_topic *t = item->topic.p != NULL ? kp_gs_topic_find(gs, item->topic) : NULL;
@@ -224,6 +237,10 @@ void kp_gossip_on_ihave(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *i
 
 void kp_gossip_on_iwant(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *item)
 {
+	if (kp_score_below(gs, p, gs->par.score.gossip_threshold)) {
+		GS_STAT(gs, iwant_score);
+		return;
+	}
 	kp_rpc_ids ids = item->ids;
 	kp_slice id;
 	while (kp_rpc_next_id(&ids, &id)) {

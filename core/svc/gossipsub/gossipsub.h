@@ -4,6 +4,7 @@
 #define KP_SVC_GOSSIPSUB_GOSSIPSUB_H
 
 #include "svc/gossipsub/params.h"
+#include "svc/gossipsub/score.h"
 #include "svc/pub.h"
 #include "svc/svc.h"
 
@@ -70,11 +71,25 @@ typedef struct kp_gs_topic_info {
 } kp_gs_topic_info;
 bool kp_gs_topic_at(const kp_gs *gs, size_t n, kp_gs_topic_info *out);
 
-/* What the router knows of a peer: topics it subscribes to, those in whose mesh it is, its score.
+/* What the router knows of a peer: topics it subscribes to, those in whose mesh it is.
  * Called with the n-th topic: false past the end. */
 bool kp_gs_peer_topic_at(const kp_gs *gs, const kp_peer_id *peer, size_t n, kp_slice *topic,
                          bool *in_mesh);
-double kp_gs_peer_score(const kp_gs *gs, kp_time now, const kp_peer_id *peer);
+
+/* A connected peer's score and what it is made of, weighted: score is the sum of the others. Below
+ * it, how often the peer ever sent an invalid message or broke the protocol's manners. False = not
+ * connected. */
+typedef struct kp_gs_score_info {
+	double score;
+	double topics; /* P1 to P4 of all topics, at most topic_score_cap */
+	double p5, p6, p7, slow;
+	double invalid, misbehaviour;
+} kp_gs_score_info;
+bool kp_gs_peer_score(const kp_gs *gs, const kp_peer_id *peer, kp_gs_score_info *out);
+
+/* The terms of the n-th topic it has done something in: false past the end. */
+bool kp_gs_peer_score_topic_at(const kp_gs *gs, const kp_peer_id *peer, size_t n, kp_slice *topic,
+                               kp_score_topic_terms *out);
 
 /* Topics of ours that have fewer than D connected subscribers: the engine then dials more peers. */
 bool kp_gs_wants_peers(const kp_gs *gs);

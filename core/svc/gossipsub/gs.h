@@ -11,6 +11,8 @@
  *   mesh.c     GRAFT, PRUNE, backoffs       heartbeat.c  gossip.c  IHAVE, IWANT, IDONTWANT
  *   sendq.c    what waits for one peer      rpc_out.c  control messages built
  *   frame.c    recycled records             seen.c, mcache.c  message memory
+ *   peer_score.c  what peers are worth      score.c, score_params.c  how that is reckoned
+ *   delivery.c  who brought a message, how soon, and which were rejected   px.c  peer exchange
  */
 #ifndef KP_SVC_GOSSIPSUB_GS_H
 #define KP_SVC_GOSSIPSUB_GS_H
@@ -19,6 +21,7 @@
 #include "base/map.h"
 #include "conn/lenframe.h"
 #include "svc/gossipsub/gossipsub.h"
+#include "svc/gossipsub/score.h"
 #include "svc/gossipsub/seen.h"
 #include "wire/rpc.h"
 
@@ -51,12 +54,17 @@ extern "C" {
 #define GS_SIGN_BATCH      64u    /* own messages signed by one job */
 #define GS_SIGN_QUEUE_MAX  1024u  /* own messages waiting for their signature */
 #define GS_SIGN_HERE_BYTES 16384u /* that a turn of the loop signs itself, and one message more */
-#define GS_JOB_BYTES                                                                               \
-	262144u               /* one message less: a job of large messages is short as well,       \
-	                         so that the next steps do not wait for all of a burst */
-#define GS_SPARE_MAX    4096u /* free records of each kind; idle, they shrink to … */
-#define GS_SPARE_KEPT   128u  /* … these */
-#define GS_DIRECT_TICKS 300u
+#define GS_JOB_BYTES       262144u /* of a job, and one message more: none waits for all of a burst */
+#define GS_SPARE_MAX       4096u   /* free records of each kind; idle, they shrink to … */
+#define GS_SPARE_KEPT      128u    /* … these */
+#define GS_DIRECT_TICKS    300u
+#define GS_SCORES_MAX      16384u /* scores kept of peers that are gone */
+#define GS_SCORE_IPS       16u    /* addresses of one peer that P6 sees */
+#define GS_REJECTED_MAX    65536u /* ids of rejected messages */
+#define GS_DELIVERIES_MAX  65536u /* messages within their delivery window */
+#define GS_PX_MAX          64u
+#define GS_PX_RECORD_MAX   1024u /* bytes of a signed peer record that is passed on */
+#define GS_PX_BYTES_MAX    8192u /* of all those in one PRUNE */
 
 /* Versions in kp_gs_protos. */
 enum {
@@ -96,6 +104,7 @@ typedef struct gs_spares {
 typedef struct gs_peer gs_peer;
 typedef struct gs_topic gs_topic;
 typedef struct gs_author gs_author;
+typedef struct gs_score gs_score;
 
 /* One framed RPC on its way out, shared by every queue it stands in and by the message cache. */
 typedef struct gs_frame {
@@ -165,6 +174,7 @@ typedef struct gs_ctl {
 	gs_ctl_kind kind;
 	gs_topic *t; /* used */
 	uint64_t backoff_s;
+	bool px; /* PRUNE: offer other peers */
 } gs_ctl;
 
 /* What waits for one peer; classes CONTROL > OWN > FORWARD. */
@@ -206,7 +216,8 @@ struct gs_topic {
 	kp_map backoffs;
 	kp_time fanout_at; /* last publish while not joined; KP_NEVER = no fanout */
 	gs_peer *only;     /* it has KP_KEEP_TOPIC for us */
-	uint8_t *name;     /* behind the struct */
+	const kp_score_topic_params *score;
+	uint8_t *name; /* behind the struct */
 	uint16_t name_n;
 };
 
@@ -252,9 +263,54 @@ struct gs_peer {
 	/* per heartbeat */
 	uint32_t ihave_msgs, iasked, iwant_ids; /* saturate far above their caps */
 	kp_seen *dont_send;
-	/* for the score */
-	double behaviour, invalid; /* P7 and P4 counters */
+	/* offences ever, for introspection; what they cost is in the score */
+	double behaviour, invalid;
+	gs_score *score;   /* NULL = not scored: off, or no memory */
+	kp_ip_scope scope; /* of the connection it came by first */
+	kp_ref record;     /* its signed peer record, while we pass those on */
 };
+
+/* An address and how many connected peers have it: P6. */
+typedef struct gs_ip {
+	kp_map_node node;
+	uint8_t key[17]; /* how many bytes count, then those */
+	bool exempt;
+	uint32_t peers;
+} gs_ip;
+
+typedef struct gs_topic_score {
+	kp_list link;
+	gs_topic *t; /* used */
+	kp_score_counters c;
+} gs_topic_score;
+
+/* What a peer has earned. Outlives its connections if it is not positive. */
+struct gs_score {
+	kp_map_node node; /* in gs->scores */
+	kp_peer_id id;
+	kp_list retained; /* in gs->retained, while it has no connection */
+	kp_time expire;
+	double app, behaviour, slow;
+	kp_list topics; /* gs_topic_score, last touched first */
+	struct {
+		gs_ip *ip;
+		uint32_t conns;
+	} ips[GS_SCORE_IPS];
+	uint32_t n_ips;
+	double total; /* as of `epoch`, unless stale */
+	uint64_t epoch;
+	bool stale;
+};
+
+/* A message within its delivery window, and the mesh peers that brought it. */
+typedef struct gs_delivery {
+	kp_map_node node;
+	kp_list link; /* in gs->delivered */
+	uint64_t fp;
+	kp_time at;
+	uint32_t n, room;
+	uint32_t serials[];
+} gs_delivery;
 
 struct gs_author {
 	kp_map_node node;
@@ -273,6 +329,7 @@ typedef struct gs_promise {
 	kp_list link; /* in gs->promised, by deadline */
 	uint64_t fp;
 	uint32_t serial; /* of the peer that promised */
+	bool counts;     /* towards P7 when it is broken */
 	kp_time deadline;
 } gs_promise;
 
@@ -313,6 +370,18 @@ struct kp_gs {
 	kp_list author_lru; /* least recently used first */
 	kp_seen seen;
 	uint64_t seen_evicted; /* already counted */
+	/* scores */
+	kp_map scores, ips, deliveries;
+	kp_list retained; /* gs_score by expiry */
+	uint32_t n_retained;
+	uint64_t score_epoch;         /* grows when what all scores depend on has changed */
+	kp_list delivered;            /* gs_delivery, oldest first */
+	kp_time window_ns;            /* the longest of all topics; 0 = P3 is off */
+	kp_seen rejected;             /* ids of messages that the application rejected */
+	kp_score_topic *score_topics; /* the copies that par.score points at */
+	kp_score_app *score_apps;
+	kp_score_net *score_exempt;
+	kp_timer decay;
 	/* message cache */
 	kp_map mcache;
 	kp_list windows[GS_HISTORY_MAX];
@@ -408,7 +477,6 @@ static inline void gs_peer_ref(gs_peer *p)
 void kp_gs_peer_unref(gs_peer *p);
 void kp_gs_peer_forget(kp_gs *gs, kp_time now, gs_peer *p); /* all connections gone */
 void kp_gs_peer_idle_update(gs_peer *p);
-void kp_gs_peer_misbehaved(gs_peer *p, double by);
 void kp_gs_on_conn_open(void *svc, kp_time now, const kp_conn_info *info, bool first);
 void kp_gs_on_conn_close(void *svc, kp_time now, const kp_conn_info *info, kp_why why, bool last);
 void kp_gs_on_identified(void *svc, kp_time now, const kp_peer_id *peer,
@@ -452,9 +520,10 @@ static inline gs_member *gs_member_in_peer(kp_list *n)
 }
 void kp_mesh_add(kp_gs *gs, kp_time now, gs_member *m);
 void kp_mesh_remove(kp_gs *gs, gs_member *m);
-bool kp_mesh_may_graft(const kp_gs *gs, kp_time now, const gs_member *m);     /* we, it */
-void kp_mesh_graft(kp_gs *gs, kp_time now, gs_member *m);                     /* adds, tells */
-void kp_mesh_prune(kp_gs *gs, kp_time now, gs_member *m, kp_time backoff_ns); /* the same */
+bool kp_mesh_may_graft(const kp_gs *gs, kp_time now, const gs_member *m); /* we, it */
+void kp_mesh_graft(kp_gs *gs, kp_time now, gs_member *m);                 /* adds, tells */
+void kp_mesh_prune(kp_gs *gs, kp_time now, gs_member *m, kp_time backoff_ns,
+                   bool px); /* removes, tells; px: offers others instead */
 void kp_mesh_fill(kp_gs *gs, kp_time now, gs_topic *t, unsigned want, bool outbound_only);
 void kp_mesh_graft_early(kp_gs *gs, kp_time now, gs_member *m); /* while below D_low */
 void kp_mesh_graft_early_all(kp_gs *gs, kp_time now, gs_peer *p);
@@ -496,7 +565,8 @@ void kp_sendq_clear(kp_gs *gs, gs_peer *p);   /* everything */
 void kp_sendq_abandon(kp_gs *gs, gs_peer *p); /* the same, counting the messages as dropped */
 void kp_sendq_trim(kp_gs *gs, gs_peer *p);    /* gives memory of past bursts back */
 void kp_sendq_restart(kp_gs *gs, gs_peer *p); /* a new stream begins: control away, cur anew */
-void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s);
+void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s,
+                  bool px);
 /* Takes a count. False = dropped, counted. */
 bool kp_sendq_raw(kp_gs *gs, gs_peer *p, gs_frame *f);
 bool kp_sendq_own_room(const kp_gs *gs, const gs_peer *p, uint64_t messages, uint64_t bytes);
@@ -535,7 +605,7 @@ size_t kp_verify_job_size(void);
 void kp_gs_accept(kp_gs *gs, kp_time now, gs_pend *m); /* valid signature; takes m over */
 void kp_gs_reject(kp_gs *gs, kp_time now, gs_pend *m); /* invalid or lost; the same */
 void kp_gs_deliver_end(kp_gs *gs, kp_time now, gs_pend *m, kp_verdict verdict);
-void kp_gs_penalise(kp_gs *gs, const gs_pend *m);
+void kp_gs_penalise(kp_gs *gs, const gs_pend *m); /* everybody who sent it: P4 */
 kp_event *kp_gs_message_event(kp_gs *gs, kp_time now, kp_event_type type, const gs_pend *m);
 
 /* ---- validate.c ---- */
@@ -569,7 +639,33 @@ bool kp_gs_topic_ready(const gs_topic *t);     /* has such a subscriber */
 uint32_t kp_gs_recipients(kp_gs *gs, kp_time now, gs_topic *t);
 void kp_gs_forward(kp_gs *gs, kp_time now, gs_frame *f, const gs_pend *m);
 gs_frame *kp_gs_frame_of(kp_gs *gs, const gs_pend *m); /* of a received message */
-double kp_gs_score(const kp_gs *gs, const gs_peer *p); /* score.c's place: 0 so far */
+
+/* ---- peer_score.c ---- */
+kp_err kp_scores_init(kp_gs *gs, kp_time now); /* KP_E_NOMEM */
+void kp_scores_fini(kp_gs *gs);                /* every peer is forgotten */
+const kp_score_topic_params *kp_score_params_of(const kp_gs *gs, kp_slice topic);
+void kp_score_enter(kp_gs *gs, gs_peer *p); /* connected: finds what was retained */
+void kp_score_leave(kp_gs *gs, kp_time now, gs_peer *p);
+void kp_score_conn(kp_gs *gs, gs_peer *p, const kp_maddr *remote, bool open);
+double kp_gs_score(const kp_gs *gs, const gs_peer *p);
+/* Direct peers are above every threshold. */
+bool kp_score_below(const kp_gs *gs, const gs_peer *p, double threshold);
+void kp_score_mesh(gs_member *m, kp_time now, bool in);
+void kp_score_misbehaved(gs_peer *p, double by); /* P7 */
+void kp_score_invalid(gs_peer *p, gs_topic *t);  /* P4 */
+void kp_score_slow(gs_peer *p);
+void kp_score_delivered(gs_peer *p, gs_topic *t, bool first); /* P2, P3 */
+
+/* ---- delivery.c ---- */
+void kp_delivery_accepted(kp_gs *gs, kp_time now, const gs_pend *m);
+void kp_delivery_again(kp_gs *gs, kp_time now, gs_peer *p, gs_topic *t, uint64_t fp);
+void kp_delivery_expire(kp_gs *gs, kp_time now);
+void kp_delivery_fini(kp_gs *gs);
+
+/* ---- px.c ---- */
+void kp_px_learn(kp_gs *gs, gs_peer *p, kp_slice record);
+size_t kp_px_offer(kp_gs *gs, const gs_peer *to, const gs_topic *t, kp_rpc_px *out);
+void kp_px_take(kp_gs *gs, kp_time now, gs_peer *from, kp_slice px);
 
 #ifdef __cplusplus
 }

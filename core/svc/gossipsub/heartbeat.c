@@ -7,8 +7,10 @@ static void beat_prune_negative(kp_gs *gs, kp_time now, gs_topic *t)
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);
-		if (m->in_mesh && kp_gs_score(gs, m->p) < 0.0)
-			kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns);
+		if (!m->in_mesh || kp_gs_score(gs, m->p) >= 0.0)
+			continue;
+		GS_STAT(gs, pruned_score);
+		kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns, false);
 	}
 }
 
@@ -64,8 +66,35 @@ static void beat_reduce(kp_gs *gs, kp_time now, gs_topic *t)
 				continue;
 			outbound--;
 		}
-		kp_mesh_prune(gs, now, m, par->prune_backoff_ns);
+		kp_mesh_prune(gs, now, m, par->prune_backoff_ns, true);
 		excess--;
+	}
+}
+
+/* A mesh of peers that are worth little is leavened: a few that are worth more than its median
+ * come in, so that a mesh full of attackers is left in time (protocols.md 10.11 e). */
+static void beat_opportunistic(kp_gs *gs, kp_time now, gs_topic *t)
+{
+	uint32_t outbound;
+	if (gs->tick % gs->par.opportunistic_ticks != 0 || t->n_mesh < 2 ||
+	    gs->par.score.mode == KP_SCORE_OFF)
+		return;
+	uint32_t n = beat_mesh(gs, t, &outbound);
+	beat_sort_by_score(gs, n);
+	double median = beat_score(gs, gs->pick[n / 2]);
+	if (median >= gs->par.score.opportunistic_graft_threshold)
+		return;
+	n = 0;
+	KP_LIST_EACH(it, tmp, &t->members)
+	{
+		gs_member *m = gs_member_in_topic(it);
+		if (kp_gs_score(gs, m->p) > median && kp_mesh_may_graft(gs, now, m))
+			gs->pick[n++] = m;
+	}
+	kp_rng_shuffle(gs->env->rng, gs->pick, n, sizeof *gs->pick);
+	for (uint32_t i = 0; i < n && i < gs->par.opportunistic_peers; i++) {
+		GS_STAT(gs, opportunistic_grafts);
+		kp_mesh_graft(gs, now, gs->pick[i]);
 	}
 }
 
@@ -84,19 +113,23 @@ static void beat_mesh_topic(kp_gs *gs, kp_time now, gs_topic *t)
 	beat_mesh(gs, t, &outbound);
 	if (t->n_mesh >= par->d_low && outbound < par->d_out)
 		kp_mesh_fill(gs, now, t, par->d_out - outbound, true);
+	beat_opportunistic(gs, now, t);
 }
 
 static void beat_fanout_topic(kp_gs *gs, kp_time now, gs_topic *t)
 {
-	if (kp_time_add(t->fanout_at, gs->par.fanout_ttl_ns) > now)
-		return;
+	bool over = kp_time_add(t->fanout_at, gs->par.fanout_ttl_ns) <= now;
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);
-		m->in_fanout = false;
+		if (m->in_fanout &&
+		    (over || kp_score_below(gs, m->p, gs->par.score.publish_threshold))) {
+			m->in_fanout = false;
+			t->n_fanout--;
+		}
 	}
-	t->n_fanout = 0;
-	t->fanout_at = KP_NEVER;
+	if (over)
+		t->fanout_at = KP_NEVER;
 }
 
 static void beat_topics(kp_gs *gs, kp_time now)

@@ -69,6 +69,7 @@ void kp_mesh_add(kp_gs *gs, kp_time now, gs_member *m)
 	m->in_mesh = true;
 	m->mesh_since = now;
 	m->t->n_mesh++;
+	kp_score_mesh(m, now, true);
 	if (m->p->n_mesh++ == 0)
 		kp_host_keep(gs->host, &m->p->id, KP_KEEP_MESH, true);
 	kp_trace_emit(gs->env->trace, KP_TRACE_GS_GRAFT, m->t->serial, m->t->n_mesh, m->p->serial);
@@ -80,6 +81,7 @@ void kp_mesh_remove(kp_gs *gs, gs_member *m)
 		return;
 	m->in_mesh = false;
 	m->t->n_mesh--;
+	kp_score_mesh(m, 0, false);
 	if (--m->p->n_mesh == 0)
 		kp_host_keep(gs->host, &m->p->id, KP_KEEP_MESH, false);
 	kp_trace_emit(gs->env->trace, KP_TRACE_GS_PRUNE, m->t->serial, m->t->n_mesh, m->p->serial);
@@ -98,7 +100,7 @@ bool kp_mesh_may_graft(const kp_gs *gs, kp_time now, const gs_member *m)
 void kp_mesh_graft(kp_gs *gs, kp_time now, gs_member *m)
 {
 	kp_mesh_add(gs, now, m);
-	kp_sendq_ctl(gs, m->p, GS_CTL_GRAFT, m->t, 0);
+	kp_sendq_ctl(gs, m->p, GS_CTL_GRAFT, m->t, 0, false);
 }
 
 static uint64_t mesh_seconds(kp_time ns)
@@ -106,11 +108,11 @@ static uint64_t mesh_seconds(kp_time ns)
 	return ns / MESH_NS_PER_S + (ns % MESH_NS_PER_S != 0);
 }
 
-void kp_mesh_prune(kp_gs *gs, kp_time now, gs_member *m, kp_time backoff_ns)
+void kp_mesh_prune(kp_gs *gs, kp_time now, gs_member *m, kp_time backoff_ns, bool px)
 {
 	kp_mesh_remove(gs, m);
 	kp_mesh_backoff(gs, m->t, &m->p->id, kp_time_add(now, backoff_ns));
-	kp_sendq_ctl(gs, m->p, GS_CTL_PRUNE, m->t, mesh_seconds(backoff_ns));
+	kp_sendq_ctl(gs, m->p, GS_CTL_PRUNE, m->t, mesh_seconds(backoff_ns), px);
 }
 
 void kp_mesh_fill(kp_gs *gs, kp_time now, gs_topic *t, unsigned want, bool outbound_only)
@@ -165,15 +167,16 @@ void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t)
 	{
 		gs_member *m = gs_member_in_topic(it);
 		if (m->in_mesh)
-			kp_mesh_prune(gs, now, m, gs->par.unsubscribe_backoff_ns);
+			kp_mesh_prune(gs, now, m, gs->par.unsubscribe_backoff_ns,
+			              kp_gs_score(gs, m->p) >= 0.0);
 	}
 }
 
 /* The peer is told no, and may not ask again for a while. */
-static void mesh_refuse(kp_gs *gs, kp_time now, gs_member *m)
+static void mesh_refuse(kp_gs *gs, kp_time now, gs_member *m, bool px)
 {
 	GS_STAT(gs, graft_refused);
-	kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns);
+	kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns, px);
 }
 
 void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic)
@@ -187,19 +190,24 @@ void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic)
 	if (m->in_mesh)
 		return;
 	if (p->direct) {
-		mesh_refuse(gs, now, m);
+		mesh_refuse(gs, now, m, false);
 		return;
 	}
 	kp_time until = kp_mesh_backoff_until(t, &p->id);
 	if (until > now) {
 		GS_STAT(gs, graft_backoff);
 		kp_time flood = kp_time_sub(gs->par.prune_backoff_ns, gs->par.graft_flood_ns);
-		kp_gs_peer_misbehaved(p, until - now > flood ? 2.0 : 1.0);
-		mesh_refuse(gs, now, m);
+		kp_score_misbehaved(p, until - now > flood ? 2.0 : 1.0);
+		mesh_refuse(gs, now, m, false);
 		return;
 	}
-	if (kp_gs_score(gs, p) < 0.0 || (t->n_mesh >= gs->par.d_high && !p->outbound)) {
-		mesh_refuse(gs, now, m);
+	if (kp_gs_score(gs, p) < 0.0) {
+		GS_STAT(gs, graft_score);
+		mesh_refuse(gs, now, m, false);
+		return;
+	}
+	if (t->n_mesh >= gs->par.d_high && !p->outbound) {
+		mesh_refuse(gs, now, m, true);
 		return;
 	}
 	kp_mesh_add(gs, now, m);
@@ -217,4 +225,6 @@ void kp_mesh_on_prune(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *ite
 	if (m != NULL)
 		kp_mesh_remove(gs, m);
 	kp_mesh_backoff(gs, t, &p->id, kp_time_add(now, backoff));
+	if (item->px.n > 0)
+		kp_px_take(gs, now, p, item->px);
 }

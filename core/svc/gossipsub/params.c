@@ -45,6 +45,11 @@ kp_gs_params kp_gs_params_default(void)
 	        .verify_inline_max = 4,
 	        .validate_timeout_ns = KP_SEC(10),
 	        .validate_max_pending = 8192,
+	        .score = kp_score_params_default(),
+	        .opportunistic_ticks = 60,
+	        .opportunistic_peers = 2,
+	        .px_send = false,
+	        .px_peers = 16,
 	};
 	return p;
 }
@@ -99,6 +104,10 @@ static const char *params_check_caps(const kp_gs_params *p)
 		return "publish.hold_bytes must be at least twice max_message_size and 64 KiB";
 	if (p->signature == KP_SIG_STRICT_NO_SIGN && p->message_id == KP_MSGID_SOURCE_SEQNO)
 		return "strict_no_sign messages have no source and seqno to make an id of";
+	if (p->opportunistic_ticks == 0)
+		return "opportunistic_ticks must be 1 at least";
+	if (p->px_peers > GS_PX_MAX)
+		return "px_peers must not be more than 64";
 	return NULL;
 }
 
@@ -109,5 +118,7 @@ const char *kp_gs_params_check(const kp_gs_params *p)
 		broken = params_check_history(p);
 	if (broken == NULL)
 		broken = params_check_caps(p);
+	if (broken == NULL)
+		broken = kp_score_params_check(&p->score);
 	return broken;
 }

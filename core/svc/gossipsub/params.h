@@ -3,7 +3,7 @@
 #ifndef KP_SVC_GOSSIPSUB_PARAMS_H
 #define KP_SVC_GOSSIPSUB_PARAMS_H
 
-#include "base/types.h"
+#include "svc/gossipsub/score_params.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +41,10 @@ typedef struct kp_gs_params {
 	unsigned verify_inline_max; /* up to this many queued signatures are checked on the loop */
 	kp_time validate_timeout_ns;
 	unsigned validate_max_pending;
+	kp_score_params score;
+	unsigned opportunistic_ticks, opportunistic_peers;
+	bool px_send;      /* peers are offered in PRUNE */
+	unsigned px_peers; /* that many at most, given and taken */
 } kp_gs_params;
 
 kp_gs_params kp_gs_params_default(void);

@@ -26,12 +26,8 @@ void kp_gs_peer_unref(gs_peer *p)
 	KP_ASSERT(p->dead && kp_list_empty(&p->members) && kp_list_empty(&p->fifo));
 	KP_ASSERT(!kp_timer_is_set(&p->reopen));
 	kp_timers_release(gs->env->timers, 1);
+	kp_ref_drop(&p->record);
 	kp_mem_free(gs->env->mem, p);
-}
-
-void kp_gs_peer_misbehaved(gs_peer *p, double by)
-{
-	p->behaviour += by;
 }
 
 /* A pubsub stream to a peer that shares no topic with us does not keep its connection. */
@@ -80,6 +76,8 @@ static gs_peer *peer_new(kp_gs *gs, kp_time now, const kp_conn_info *info)
 	}
 	if (p->direct)
 		kp_host_keep(gs->host, &p->id, KP_KEEP_DIRECT, true);
+	p->scope = kp_maddr_scope(&info->remote);
+	kp_score_enter(gs, p);
 	return p;
 }
 
@@ -95,6 +93,7 @@ void kp_gs_on_conn_open(void *svc, kp_time now, const kp_conn_info *info, bool f
 		return;
 	}
 	p->conns++;
+	kp_score_conn(gs, p, &info->remote, true);
 	if (p->out == NULL && !kp_timer_is_set(&p->reopen))
 		kp_gs_stream_open(gs, now, p);
 }
@@ -102,7 +101,7 @@ void kp_gs_on_conn_open(void *svc, kp_time now, const kp_conn_info *info, bool f
 void kp_gs_peer_forget(kp_gs *gs, kp_time now, gs_peer *p)
 {
 	KP_ASSERT(!p->dead);
-	(void)now;
+	kp_score_leave(gs, now, p);
 	p->dead = true;
 	kp_map_del(&gs->peers, &p->node);
 	kp_timer_unset(gs->env->timers, &p->reopen);
@@ -126,9 +125,12 @@ void kp_gs_on_conn_close(void *svc, kp_time now, const kp_conn_info *info, kp_wh
 		return;
 	if (p->conns > 0)
 		p->conns--;
-	if (last)
+	if (last) {
 		kp_gs_peer_forget(gs, now, p);
-	else if (p->out == NULL && !kp_timer_is_set(&p->reopen))
+		return;
+	}
+	kp_score_conn(gs, p, &info->remote, false);
+	if (p->out == NULL && !kp_timer_is_set(&p->reopen))
 		kp_timer_set(gs->env->timers, &p->reopen, now);
 }
 
@@ -156,6 +158,7 @@ void kp_gs_on_identified(void *svc, kp_time now, const kp_peer_id *peer,
 		return;
 	if (peer_agent_reads_small(info->agent))
 		p->small_reader = true;
+	kp_px_learn(gs, p, info->signed_record);
 	if (!p->no_pubsub)
 		return;
 	/* It refused our protocols once: only when it lists one of them is it asked again. */

@@ -1,20 +1,6 @@
 /* The router as an object, who gets an own message, and forwarding (protocols.md 10.8, 10.10). */
 #include "svc/gossipsub/gs.h"
 
-double kp_gs_score(const kp_gs *gs, const gs_peer *p)
-{
-	(void)gs;
-	(void)p;
-	return 0.0;
-}
-
-double kp_gs_peer_score(const kp_gs *gs, kp_time now, const kp_peer_id *peer)
-{
-	(void)now;
-	gs_peer *p = kp_gs_peer_find(gs, peer);
-	return p != NULL ? kp_gs_score(gs, p) : 0.0;
-}
-
 bool kp_gs_peer_ready(const gs_peer *p)
 {
 	return !p->no_pubsub && (p->out_open || p->was_open);
@@ -30,10 +16,19 @@ bool kp_gs_topic_ready(const gs_topic *t)
 	return false;
 }
 
-/* Besides the mesh: peers that get everything of a topic they subscribe to. */
-static bool router_always(const gs_peer *p)
+/* heartbeat, flush, hold, validate, decay */
+#define ROUTER_TIMERS 5u
+
+/* What goes by neither mesh nor gossip is kept from a peer of bad standing. */
+static bool router_withheld(const kp_gs *gs, const gs_peer *p)
 {
-	return p->direct || p->kind == GS_KIND_FLOODSUB;
+	return kp_score_below(gs, p, gs->par.score.publish_threshold);
+}
+
+/* Besides the mesh: peers that get everything of a topic they subscribe to. */
+static bool router_always(const kp_gs *gs, const gs_peer *p)
+{
+	return p->direct || (p->kind == GS_KIND_FLOODSUB && !router_withheld(gs, p));
 }
 
 /* Up to `want` members that are in neither mesh nor fanout, moved to the front of gs->pick from
@@ -44,8 +39,12 @@ static uint32_t router_sample(kp_gs *gs, const gs_topic *t, uint32_t from, uint3
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);
-		if (m->in_mesh || m->in_fanout || router_always(m->p) || m->p->no_pubsub)
+		if (m->in_mesh || m->in_fanout || router_always(gs, m->p) || m->p->no_pubsub)
 			continue;
+		if (router_withheld(gs, m->p)) {
+			GS_STAT(gs, publish_withheld);
+			continue;
+		}
 		gs->pick[n++] = m->p;
 	}
 	kp_rng_shuffle(gs->env->rng, gs->pick + from, n - from, sizeof *gs->pick);
@@ -76,8 +75,13 @@ uint32_t kp_gs_recipients(kp_gs *gs, kp_time now, gs_topic *t)
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);
-		bool chosen = gs->par.flood_publish || m->in_mesh || m->in_fanout;
-		if (!m->p->no_pubsub && (chosen || router_always(m->p)))
+		if (m->p->no_pubsub)
+			continue;
+		if (m->in_mesh || m->in_fanout || router_always(gs, m->p))
+			gs->pick[n++] = m->p;
+		else if (gs->par.flood_publish && router_withheld(gs, m->p))
+			GS_STAT(gs, publish_withheld);
+		else if (gs->par.flood_publish)
 			gs->pick[n++] = m->p;
 	}
 	if (!gs->par.flood_publish && t->joined && t->n_mesh < gs->par.d)
@@ -100,7 +104,8 @@ bool kp_gs_publish_ready(kp_gs *gs, kp_time now, const kp_pub *pub)
 	{
 		gs_member *m = gs_member_in_topic(it);
 		if (m->p->no_pubsub ||
-		    (mesh_only && !m->in_mesh && !m->in_fanout && !router_always(m->p)))
+		    (mesh_only && !m->in_mesh && !m->in_fanout && !router_always(gs, m->p)) ||
+		    (!m->in_mesh && router_withheld(gs, m->p)))
 			continue;
 		if (!kp_sendq_own_room(gs, m->p, 1 + gs->n_signing, bytes) &&
 		    kp_time_add(kp_gs_peer_progress(m->p), KP_SEC(1)) > now)
@@ -130,7 +135,7 @@ void kp_gs_forward(kp_gs *gs, kp_time now, gs_frame *f, const gs_pend *m)
 	{
 		gs_member *to = gs_member_in_topic(it);
 		gs_peer *p = to->p;
-		if ((!to->in_mesh && !router_always(p)) || p->no_pubsub)
+		if ((!to->in_mesh && !router_always(gs, p)) || p->no_pubsub)
 			continue;
 		if (kp_gs_pend_has_source(m, p->serial) ||
 		    (m->author != NULL && kp_peer_id_eq(&m->author->id, &p->id)))
@@ -168,8 +173,9 @@ static void router_init_lists(kp_gs *gs)
 	                    &gs->unsigned_own, &gs->held,       &gs->validating};
 	for (size_t i = 0; i < KP_COUNT_OF(lists); i++)
 		kp_list_init(lists[i]);
-	kp_map *maps[] = {&gs->peers,   &gs->topics, &gs->inflight, &gs->promises,
-	                  &gs->authors, &gs->direct, &gs->tokens,   &gs->mcache};
+	kp_map *maps[] = {&gs->peers,   &gs->topics, &gs->inflight,  &gs->promises,
+	                  &gs->authors, &gs->direct, &gs->tokens,    &gs->mcache,
+	                  &gs->scores,  &gs->ips,    &gs->deliveries};
 	for (size_t i = 0; i < KP_COUNT_OF(maps); i++) {
 		uint8_t key[16];
 		kp_rng_fill(gs->env->rng, key, sizeof key);
@@ -203,11 +209,11 @@ kp_gs *kp_gs_new(kp_host *h, const kp_gs_params *params, kp_time now)
 {
 	KP_ASSERT(kp_gs_params_check(params) == NULL);
 	const kp_env *env = kp_host_env(h);
-	if (kp_timers_reserve(env->timers, 4) != KP_OK)
+	if (kp_timers_reserve(env->timers, ROUTER_TIMERS) != KP_OK)
 		return NULL;
 	kp_gs *gs = kp_mem_alloc(env->mem, sizeof *gs);
 	if (gs == NULL) {
-		kp_timers_release(env->timers, 4);
+		kp_timers_release(env->timers, ROUTER_TIMERS);
 		return NULL;
 	}
 	gs->host = h;
@@ -226,10 +232,11 @@ kp_gs *kp_gs_new(kp_host *h, const kp_gs_params *params, kp_time now)
 	gs->jobs.size = kp_verify_job_size();
 	gs->signs.size = kp_gs_sign_job_size();
 	router_init_lists(gs);
-	if (router_anchor(gs) != KP_OK) {
+	if (kp_scores_init(gs, now) != KP_OK || router_anchor(gs) != KP_OK) {
+		kp_scores_fini(gs);
 		kp_map_fini(&gs->inflight);
 		kp_mem_free(env->mem, gs);
-		kp_timers_release(env->timers, 4);
+		kp_timers_release(env->timers, ROUTER_TIMERS);
 		return NULL;
 	}
 	kp_mcache_init(gs);
@@ -277,7 +284,8 @@ void kp_gs_free(kp_gs *gs)
 	gs->stopping = true;
 	router_drop_all(gs);
 	router_unset_timers(gs);
-	kp_timers_release(gs->env->timers, 4);
+	kp_scores_fini(gs);
+	kp_timers_release(gs->env->timers, ROUTER_TIMERS);
 	kp_gs_topics_fini(gs);
 	kp_gs_authors_fini(gs);
 	kp_gs_direct_fini(gs);
@@ -311,6 +319,7 @@ static void router_on_stop(void *svc, kp_time now)
 		kp_timer_unset(gs->env->timers, &gs_peer_of(n)->reopen);
 	kp_hold_end(gs, KP_E_CLOSED);
 	kp_timer_unset(gs->env->timers, &gs->heartbeat);
+	kp_timer_unset(gs->env->timers, &gs->decay);
 }
 
 const kp_svc_ops kp_gs_svc_ops = {

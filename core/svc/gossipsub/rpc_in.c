@@ -71,7 +71,7 @@ static rpc_in_verdict rpc_in_author(kp_gs *gs, const kp_rpc_message *m, gs_autho
 	return err == KP_OK ? RPC_IN_OK : RPC_IN_SIGNATURE;
 }
 
-static void rpc_in_refuse(kp_gs *gs, gs_peer *p, rpc_in_verdict v)
+static void rpc_in_refuse(kp_gs *gs, gs_peer *p, gs_topic *t, rpc_in_verdict v)
 {
 	if (v == RPC_IN_LOCAL) {
 		GS_STAT(gs, verify_dropped);
@@ -83,7 +83,7 @@ static void rpc_in_refuse(kp_gs *gs, gs_peer *p, rpc_in_verdict v)
 	else
 		GS_STAT(gs, rejected_signature);
 	kp_trace_emit(gs->env->trace, KP_TRACE_GS_REJECT, (uint64_t)v, 0, 0);
-	p->invalid += 1.0;
+	kp_score_invalid(p, t);
 }
 
 /* Keeps the bytes of the message: the RPC's block, or a block of its own where that is smaller by
@@ -146,7 +146,7 @@ static void rpc_in_second(kp_gs *gs, gs_peer *p, gs_pend *first, kp_ref rpc,
 	if (gs->verify_bytes + m->raw.n <= gs->par.verify_node_bytes)
 		copy = rpc_in_pend(gs, p, first->t, rpc, m->raw);
 	if (copy == NULL) {
-		rpc_in_refuse(gs, p, RPC_IN_LOCAL);
+		rpc_in_refuse(gs, p, first->t, RPC_IN_LOCAL);
 		return;
 	}
 	GS_STAT(gs, parked_copies);
@@ -157,7 +157,7 @@ static void rpc_in_second(kp_gs *gs, gs_peer *p, gs_pend *first, kp_ref rpc,
 }
 
 /* True when the message is news: not seen, and no copy of it under way. */
-static bool rpc_in_is_new(kp_gs *gs, kp_time now, gs_peer *p, uint64_t fp, kp_ref rpc,
+static bool rpc_in_is_new(kp_gs *gs, kp_time now, gs_peer *p, gs_topic *t, uint64_t fp, kp_ref rpc,
                           const kp_rpc_message *m)
 {
 	kp_map_node *n = kp_map_get(&gs->inflight, &fp, sizeof fp);
@@ -168,6 +168,7 @@ static bool rpc_in_is_new(kp_gs *gs, kp_time now, gs_peer *p, uint64_t fp, kp_re
 	if (kp_seen_has(&gs->seen, now, fp)) {
 		GS_STAT(gs, duplicates);
 		kp_sendq_cancel(gs, p, fp);
+		kp_delivery_again(gs, now, p, t, fp);
 		return false;
 	}
 	return true;
@@ -177,7 +178,7 @@ static void rpc_in_first(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	if (gs->verify_bytes + gs_pend_charge(m) > gs->par.verify_node_bytes ||
 	    kp_map_put(&gs->inflight, &m->inflight, &m->fp, sizeof m->fp) != KP_OK) {
-		rpc_in_refuse(gs, m->p, RPC_IN_LOCAL);
+		rpc_in_refuse(gs, m->p, m->t, RPC_IN_LOCAL);
 		kp_gs_pend_free(gs, m);
 		return;
 	}
@@ -207,10 +208,10 @@ static void rpc_in_message(kp_gs *gs, kp_time now, gs_peer *p, kp_ref rpc, kp_sl
 	if (!rpc_in_policy(gs, &m) || id.n == 0) {
 		if (id.n > 0)
 			kp_gossip_settle(gs, fp);
-		rpc_in_refuse(gs, p, RPC_IN_POLICY);
+		rpc_in_refuse(gs, p, t, RPC_IN_POLICY);
 		return;
 	}
-	if (!rpc_in_is_new(gs, now, p, fp, rpc, &m)) {
+	if (!rpc_in_is_new(gs, now, p, t, fp, rpc, &m)) {
 		kp_gossip_settle(gs, fp);
 		return;
 	}
@@ -221,14 +222,14 @@ static void rpc_in_message(kp_gs *gs, kp_time now, gs_peer *p, kp_ref rpc, kp_sl
 	gs_author *author;
 	rpc_in_verdict v = rpc_in_author(gs, &m, &author);
 	if (v != RPC_IN_OK) {
-		rpc_in_refuse(gs, p, v);
+		rpc_in_refuse(gs, p, t, v);
 		return;
 	}
 	gs_pend *pend = rpc_in_pend(gs, p, t, rpc, raw);
 	if (pend == NULL) {
 		if (author != NULL)
 			kp_gs_author_unpin(author);
-		rpc_in_refuse(gs, p, RPC_IN_LOCAL);
+		rpc_in_refuse(gs, p, t, RPC_IN_LOCAL);
 		return;
 	}
 	pend->author = author;
@@ -299,6 +300,10 @@ kp_err kp_gs_on_rpc(kp_gs *gs, kp_time now, gs_peer *p, kp_ref rpc)
 		return err;
 	if (n.subopts > 0)
 		rpc_in_pass(gs, now, p, rpc, true);
+	if (kp_score_below(gs, p, gs->par.score.graylist_threshold)) {
+		GS_STAT(gs, rpc_graylisted);
+		return KP_OK;
+	}
 	rpc_in_pass(gs, now, p, rpc, false);
 	return KP_OK;
 }

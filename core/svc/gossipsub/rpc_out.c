@@ -28,10 +28,11 @@ static gs_frame *rpc_out_end(kp_gs *gs, kp_rpc_builder *b, kp_block *block)
 	return f;
 }
 
-static bool rpc_out_put(kp_rpc_builder *b, const gs_ctl *c, uint8_t kind)
+static bool rpc_out_put(kp_gs *gs, const gs_peer *p, kp_rpc_builder *b, const gs_ctl *c)
 {
 	kp_slice topic = gs_topic_name(c->t);
 	kp_rpc_prune prune = {.topic = topic};
+	kp_rpc_px px[GS_PX_MAX];
 	switch (c->kind) {
 	case GS_CTL_SUBSCRIBE:
 	case GS_CTL_UNSUBSCRIBE:
@@ -39,8 +40,11 @@ static bool rpc_out_put(kp_rpc_builder *b, const gs_ctl *c, uint8_t kind)
 	case GS_CTL_GRAFT:
 		return kp_rpc_put_graft(b, topic);
 	case GS_CTL_PRUNE:
-		prune.has_backoff = kind >= GS_KIND_1_1;
+		prune.has_backoff = p->kind >= GS_KIND_1_1;
 		prune.backoff = c->backoff_s;
+		prune.px = px;
+		if (c->px && prune.has_backoff)
+			prune.n_px = kp_px_offer(gs, p, c->t, px);
 		return kp_rpc_put_prune(b, &prune);
 	}
 	KP_ASSERT(false);
@@ -52,7 +56,7 @@ static bool rpc_out_drain(kp_gs *gs, gs_peer *p, kp_list *l, kp_rpc_builder *b)
 	KP_LIST_EACH(it, tmp, l)
 	{
 		gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
-		if (!rpc_out_put(b, c, p->kind))
+		if (!rpc_out_put(gs, p, b, c))
 			return false;
 		kp_list_del(&c->link);
 		p->q.n_ctl--;
@@ -71,7 +75,10 @@ gs_frame *kp_gs_build_ctl(kp_gs *gs, gs_peer *p)
 	for (size_t i = 0; i < 2; i++) {
 		KP_LIST_EACH(it, tmp, lists[i])
 		{
-			room += KP_CONTAINER_OF(it, gs_ctl, link)->t->name_n + 24u;
+			const gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
+			room += c->t->name_n + 24u;
+			if (c->px && gs->par.px_send)
+				room += GS_PX_BYTES_MAX;
 			if (room > GS_CONTROL_MAX)
 				break;
 		}

@@ -147,7 +147,7 @@ static bool sendq_ctl_repeats(const kp_list *l, gs_ctl_kind kind, const gs_topic
 	return false;
 }
 
-void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s)
+void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s, bool px)
 {
 	gs_sendq *q = &p->q;
 	bool sub = kind == GS_CTL_SUBSCRIBE || kind == GS_CTL_UNSUBSCRIBE;
@@ -168,6 +168,7 @@ void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t
 	c->kind = kind;
 	c->t = gs_topic_use(t);
 	c->backoff_s = backoff_s;
+	c->px = px;
 	kp_list_init(&c->link);
 	kp_list_push(l, &c->link);
 	q->n_ctl++;
@@ -215,6 +216,7 @@ bool kp_sendq_own(kp_gs *gs, kp_time now, gs_peer *p, gs_frame *f)
 		return true;
 	}
 	GS_STAT(gs, dropped);
+	kp_score_slow(p);
 	if (kp_time_add(kp_gs_peer_progress(p), SENDQ_SLOW_NS) <= now)
 		GS_STAT(gs, slow_peer);
 	else
@@ -238,6 +240,7 @@ bool kp_sendq_forward(kp_gs *gs, gs_peer *p, gs_frame *f)
 	while (q->fwd.n > 0 && (q->fwd.n >= gs->par.send_forward_max ||
 	                        q->fwd_bytes + n > gs->par.send_forward_bytes)) {
 		sendq_fwd_drop_oldest(gs, q);
+		kp_score_slow(p);
 		GS_STAT(gs, dropped_forward);
 		GS_STAT(gs, dropped);
 	}

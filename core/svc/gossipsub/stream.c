@@ -84,13 +84,13 @@ static void stream_introduce(kp_gs *gs, kp_time now, gs_peer *p)
 	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n)) {
 		gs_topic *t = gs_topic_of(n);
 		if (t->joined)
-			kp_sendq_ctl(gs, p, GS_CTL_SUBSCRIBE, t, 0);
+			kp_sendq_ctl(gs, p, GS_CTL_SUBSCRIBE, t, 0, false);
 	}
 	KP_LIST_EACH(it, tmp, &p->members)
 	{
 		gs_member *m = gs_member_in_peer(it);
 		if (m->in_mesh)
-			kp_sendq_ctl(gs, p, GS_CTL_GRAFT, m->t, 0);
+			kp_sendq_ctl(gs, p, GS_CTL_GRAFT, m->t, 0, false);
 	}
 	kp_mesh_graft_early_all(gs, now, p);
 	kp_hold_flush_peer(gs, now, p);

@@ -24,6 +24,7 @@ gs_topic *kp_gs_topic_get(kp_gs *gs, kp_slice name)
 	t->name_n = (uint16_t)name.n;
 	t->serial = gs->next_topic++;
 	t->fanout_at = KP_NEVER;
+	t->score = kp_score_params_of(gs, name);
 	kp_list_init(&t->members);
 	uint8_t key[16];
 	kp_rng_fill(gs->env->rng, key, sizeof key);
@@ -216,7 +217,7 @@ void kp_gs_topic_tell_all(kp_gs *gs, gs_topic *t, gs_ctl_kind kind)
 	for (kp_map_node *n = kp_map_first(&gs->peers); n != NULL; n = kp_map_next(n)) {
 		gs_peer *p = gs_peer_of(n);
 		if (p->out_open)
-			kp_sendq_ctl(gs, p, kind, t, 0);
+			kp_sendq_ctl(gs, p, kind, t, 0, false);
 	}
 }
 

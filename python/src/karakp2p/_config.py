@@ -83,6 +83,104 @@ class Config(TypedDict, total=False):
     """Forwarded messages that may wait for one peer. 1..1000000; default 4096."""
     gossipsub_send_forward_bytes: int | str | None
     """Bytes of forwarded messages that may wait for one peer. 1..4GiB; default 4MiB."""
+    score: str | None
+    """Peers are scored for nothing, for abuse alone (P4, P5, P7), or for everything.
+    off|abuse|full; default abuse."""
+    score_gossip_threshold: float | None
+    """Below this score no gossip is told to a peer or taken from it. -1000000..0; default -10."""
+    score_publish_threshold: float | None
+    """Below this, own messages go to a peer by the mesh alone. -1000000..0; default -50."""
+    score_graylist_threshold: float | None
+    """Below this, nothing but its subscriptions is taken from a peer. -1000000..0; default -80."""
+    score_accept_px_threshold: float | None
+    """From this score on a peer may send us to others by PRUNE. 0..1000000; default 10."""
+    score_opportunistic_graft_threshold: float | None
+    """A mesh whose median score is below this takes in better peers once a minute. 0..1000000;
+    default 1."""
+    score_topic_score_cap: float | None
+    """Most that all topics together can be worth; 0 = no limit. 0..1000000; default 100."""
+    score_app_weight: float | None
+    """P5: weight of score.app. -1000000..1000000; default 1."""
+    score_app: str | Sequence[str] | None
+    """P5: what a peer is worth by your own word. PEERID -1000000..1000000."""
+    score_ip_weight: float | None
+    """P6: weight of the peers over score.ip_threshold on one address, squared. -1000000..0; default
+    -5."""
+    score_ip_threshold: int | None
+    """P6: peers on one ip4 address, ip6 address or ip6 /64 that cost nothing. 0..100000; default
+    10."""
+    score_ip_private: bool | None
+    """P6: private addresses count too; loopback never does. true|false; default false."""
+    score_ip_exempt: str | Sequence[str] | None
+    """P6: addresses that do not count. 192.0.2.0/24, 2001:db8::/32."""
+    score_behaviour_weight: float | None
+    """P7: weight of broken promises and early GRAFTs over the threshold, squared. -1000000..0;
+    default -10."""
+    score_behaviour_threshold: float | None
+    """P7: how many of them cost nothing. 0..1000000; default 6."""
+    score_behaviour_decay: float | None
+    """P7: what is left of them after score.decay_interval. 0..1; default 0.5."""
+    score_promises: str | None
+    """P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust).
+    batch|each; default batch."""
+    score_slow_weight: float | None
+    """Weight of messages dropped because a peer took them too slowly. -1000000..0; default 0."""
+    score_slow_threshold: float | None
+    """How many of them cost nothing. 0..1000000; default 0."""
+    score_slow_decay: float | None
+    """What is left of them after score.decay_interval. 0..1; default 0.2."""
+    score_decay_interval: float | str | None
+    """How often counters decay. 1s..1h; default 1s."""
+    score_decay_to_zero: float | None
+    """A counter below this is 0. 0..1; default 0.01."""
+    score_retain: float | str | None
+    """How long the score of a peer that left is kept, unless it is positive. 0..24h; default 1h."""
+    score_topic: str | Sequence[str] | None
+    """Fields of score.topic.FIELD that differ for one topic. NAME FIELD=VALUE…."""
+    score_topic_topic_weight: float | None
+    """What a topic counts in a score. 0..1000000; default 1."""
+    score_topic_time_in_mesh_weight: float | None
+    """P1: weight of the time in the mesh. 0..1000000; default 0.01."""
+    score_topic_time_in_mesh_quantum: float | str | None
+    """P1: the unit of that time. 1ms..24h; default 1s."""
+    score_topic_time_in_mesh_cap: float | None
+    """P1: most units that count. 0..1000000; default 300."""
+    score_topic_first_message_deliveries_weight: float | None
+    """P2: weight of messages that a peer was the first to bring. 0..1000000; default 1."""
+    score_topic_first_message_deliveries_decay: float | None
+    """P2: what is left of them after score.decay_interval. 0..1; default 0.9."""
+    score_topic_first_message_deliveries_cap: float | None
+    """P2: most that count. 0..1000000; default 40."""
+    score_topic_mesh_message_deliveries_weight: float | None
+    """P3: weight of messages that a mesh peer should have brought, squared; 0 = off. -1000000..0;
+    default 0."""
+    score_topic_mesh_message_deliveries_decay: float | None
+    """P3: what is left of those it brought after score.decay_interval. 0..1; default 0.9."""
+    score_topic_mesh_message_deliveries_cap: float | None
+    """P3: most that count. 0..1000000; default 100."""
+    score_topic_mesh_message_deliveries_threshold: float | None
+    """P3: how many a mesh peer should have brought. 0..1000000; default 1."""
+    score_topic_mesh_message_deliveries_window: float | str | None
+    """P3: a copy that comes this long after the first still counts. 0..1m; default 10ms."""
+    score_topic_mesh_message_deliveries_activation: float | str | None
+    """P3: time in the mesh after which it begins. 1s..24h; default 30s."""
+    score_topic_mesh_failure_penalty_weight: float | None
+    """P3b: weight of what was missing when a peer left the mesh. -1000000..0; default 0."""
+    score_topic_mesh_failure_penalty_decay: float | None
+    """P3b: what is left of it after score.decay_interval. 0..1; default 0.9."""
+    score_topic_invalid_message_deliveries_weight: float | None
+    """P4: weight of invalid and rejected messages, squared. -1000000..0; default -1."""
+    score_topic_invalid_message_deliveries_decay: float | None
+    """P4: what is left of them after score.decay_interval. 0..1; default 0.9."""
+    gossipsub_opportunistic_graft_ticks: int | None
+    """Heartbeats between two opportunistic grafts. 1..3600; default 60."""
+    gossipsub_opportunistic_graft_peers: int | None
+    """Peers grafted so at once. 0..128; default 2."""
+    gossipsub_px: bool | None
+    """Peers pruned from a full mesh are told of others that signed their addresses. true|false;
+    default false."""
+    gossipsub_px_peers: int | None
+    """Peers told of so, and taken from one PRUNE, at most. 0..64; default 16."""
     validate_timeout: float | str | None
     """A message without a verdict for this long is ignored. 10ms..1h; default 10s."""
     validate_max_pending: int | None
@@ -185,6 +283,51 @@ KEYS: dict[str, tuple[str, str]] = {
     "gossipsub_send_own_bytes": ("gossipsub.send_own_bytes", "size"),
     "gossipsub_send_forward_messages": ("gossipsub.send_forward_messages", "count"),
     "gossipsub_send_forward_bytes": ("gossipsub.send_forward_bytes", "size"),
+    "score": ("score", "choice"),
+    "score_gossip_threshold": ("score.gossip_threshold", "number"),
+    "score_publish_threshold": ("score.publish_threshold", "number"),
+    "score_graylist_threshold": ("score.graylist_threshold", "number"),
+    "score_accept_px_threshold": ("score.accept_px_threshold", "number"),
+    "score_opportunistic_graft_threshold": ("score.opportunistic_graft_threshold", "number"),
+    "score_topic_score_cap": ("score.topic_score_cap", "number"),
+    "score_app_weight": ("score.app_weight", "number"),
+    "score_app": ("score.app", "score"),
+    "score_ip_weight": ("score.ip_weight", "number"),
+    "score_ip_threshold": ("score.ip_threshold", "count"),
+    "score_ip_private": ("score.ip_private", "switch"),
+    "score_ip_exempt": ("score.ip_exempt", "score"),
+    "score_behaviour_weight": ("score.behaviour_weight", "number"),
+    "score_behaviour_threshold": ("score.behaviour_threshold", "number"),
+    "score_behaviour_decay": ("score.behaviour_decay", "number"),
+    "score_promises": ("score.promises", "choice"),
+    "score_slow_weight": ("score.slow_weight", "number"),
+    "score_slow_threshold": ("score.slow_threshold", "number"),
+    "score_slow_decay": ("score.slow_decay", "number"),
+    "score_decay_interval": ("score.decay_interval", "duration"),
+    "score_decay_to_zero": ("score.decay_to_zero", "number"),
+    "score_retain": ("score.retain", "duration"),
+    "score_topic": ("score.topic", "score"),
+    "score_topic_topic_weight": ("score.topic.topic_weight", "number"),
+    "score_topic_time_in_mesh_weight": ("score.topic.time_in_mesh_weight", "number"),
+    "score_topic_time_in_mesh_quantum": ("score.topic.time_in_mesh_quantum", "duration"),
+    "score_topic_time_in_mesh_cap": ("score.topic.time_in_mesh_cap", "number"),
+    "score_topic_first_message_deliveries_weight": ("score.topic.first_message_deliveries_weight", "number"),
+    "score_topic_first_message_deliveries_decay": ("score.topic.first_message_deliveries_decay", "number"),
+    "score_topic_first_message_deliveries_cap": ("score.topic.first_message_deliveries_cap", "number"),
+    "score_topic_mesh_message_deliveries_weight": ("score.topic.mesh_message_deliveries_weight", "number"),
+    "score_topic_mesh_message_deliveries_decay": ("score.topic.mesh_message_deliveries_decay", "number"),
+    "score_topic_mesh_message_deliveries_cap": ("score.topic.mesh_message_deliveries_cap", "number"),
+    "score_topic_mesh_message_deliveries_threshold": ("score.topic.mesh_message_deliveries_threshold", "number"),
+    "score_topic_mesh_message_deliveries_window": ("score.topic.mesh_message_deliveries_window", "duration"),
+    "score_topic_mesh_message_deliveries_activation": ("score.topic.mesh_message_deliveries_activation", "duration"),
+    "score_topic_mesh_failure_penalty_weight": ("score.topic.mesh_failure_penalty_weight", "number"),
+    "score_topic_mesh_failure_penalty_decay": ("score.topic.mesh_failure_penalty_decay", "number"),
+    "score_topic_invalid_message_deliveries_weight": ("score.topic.invalid_message_deliveries_weight", "number"),
+    "score_topic_invalid_message_deliveries_decay": ("score.topic.invalid_message_deliveries_decay", "number"),
+    "gossipsub_opportunistic_graft_ticks": ("gossipsub.opportunistic_graft_ticks", "count"),
+    "gossipsub_opportunistic_graft_peers": ("gossipsub.opportunistic_graft_peers", "count"),
+    "gossipsub_px": ("gossipsub.px", "switch"),
+    "gossipsub_px_peers": ("gossipsub.px_peers", "count"),
     "validate_timeout": ("validate.timeout", "duration"),
     "validate_max_pending": ("validate.max_pending", "count"),
     "verify_max_messages": ("verify.max_messages", "count"),

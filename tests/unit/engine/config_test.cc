@@ -146,6 +146,48 @@ TEST(config, the_table_agrees_with_the_services)
 	SAME(verify_node_bytes);
 	SAME(validate_timeout_ns);
 	SAME(validate_max_pending);
+	SAME(opportunistic_ticks);
+	SAME(opportunistic_peers);
+	SAME(px_send);
+	SAME(px_peers);
+	SAME(score.mode);
+	SAME(score.gossip_threshold);
+	SAME(score.publish_threshold);
+	SAME(score.graylist_threshold);
+	SAME(score.accept_px_threshold);
+	SAME(score.opportunistic_graft_threshold);
+	SAME(score.topic_score_cap);
+	SAME(score.app_weight);
+	SAME(score.ip_weight);
+	SAME(score.ip_threshold);
+	SAME(score.ip_private);
+	SAME(score.behaviour_weight);
+	SAME(score.behaviour_threshold);
+	SAME(score.behaviour_decay);
+	SAME(score.slow_weight);
+	SAME(score.slow_threshold);
+	SAME(score.slow_decay);
+	SAME(score.decay_interval_ns);
+	SAME(score.retain_ns);
+	SAME(score.decay_to_zero);
+	SAME(score.promises);
+	SAME(score.topic.topic_weight);
+	SAME(score.topic.time_in_mesh_weight);
+	SAME(score.topic.time_in_mesh_cap);
+	SAME(score.topic.time_in_mesh_quantum_ns);
+	SAME(score.topic.first_weight);
+	SAME(score.topic.first_decay);
+	SAME(score.topic.first_cap);
+	SAME(score.topic.mesh_weight);
+	SAME(score.topic.mesh_decay);
+	SAME(score.topic.mesh_cap);
+	SAME(score.topic.mesh_threshold);
+	SAME(score.topic.mesh_window_ns);
+	SAME(score.topic.mesh_activation_ns);
+	SAME(score.topic.failure_weight);
+	SAME(score.topic.failure_decay);
+	SAME(score.topic.invalid_weight);
+	SAME(score.topic.invalid_decay);
 #undef SAME
 	kp_conn_params conn = kp_conn_params_default();
 	EXPECT_EQ(c.s()->conn.handshake_ns, conn.handshake_ns);
@@ -167,6 +209,7 @@ TEST(config, every_key)
 	};
 	const std::string p2p = "/ip4/1.2.3.4/tcp/5/p2p/" + peer;
 	const std::string key = net::identity_text(3);
+	const std::string app = peer + " -12.5";
 	const std::vector<Case> cases = {
 	        {"topic", "news", "news", {"", "\xff"}, "1..256 bytes"},
 	        {"listen",
@@ -234,6 +277,155 @@ TEST(config, every_key)
 	        {"gossipsub.send_own_bytes", "5MiB", "5MiB", {"5GiB"}, "1..4GiB"},
 	        {"gossipsub.send_forward_messages", "10", "10", {"0"}, "1..1000000"},
 	        {"gossipsub.send_forward_bytes", "5MiB", "5MiB", {"0"}, "1..4GiB"},
+	        {"score", "full", "full", {"on", ""}, "off|abuse|full"},
+	        {"score.gossip_threshold",
+	         "-1.25",
+	         "-1.25",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.publish_threshold",
+	         "-20",
+	         "-20",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.graylist_threshold",
+	         "-120.5",
+	         "-120.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.accept_px_threshold", "12.5", "12.5", {"-1", "1000001", ""}, "0..1000000"},
+	        {"score.opportunistic_graft_threshold",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic_score_cap", "12.5", "12.5", {"-1", "1000001", ""}, "0..1000000"},
+	        {"score.app_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"1000001", "-", "1e3"},
+	         "-1000000..1000000"},
+	        {"score.ip_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.ip_threshold", "3", "3", {"-1", "x"}, "0..100000"},
+	        {"score.ip_private", "on", "true", {"maybe"}, "true|false"},
+	        {"score.behaviour_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.behaviour_threshold", "12.5", "12.5", {"-1", "1000001", ""}, "0..1000000"},
+	        {"score.behaviour_decay", "0.25", "0.25", {"1.5", "x", "-0.1"}, "0..1"},
+	        {"score.promises", "each", "each", {"on", ""}, "batch|each"},
+	        {"score.slow_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.slow_threshold", "12.5", "12.5", {"-1", "1000001", ""}, "0..1000000"},
+	        {"score.slow_decay", "0.25", "0.25", {"1.5", "x", "-0.1"}, "0..1"},
+	        {"score.decay_interval", "2s", "2s", {"-1s", "25h", "x"}, "1s..1h"},
+	        {"score.decay_to_zero", "0.25", "0.25", {"1.5", "x", "-0.1"}, "0..1"},
+	        {"score.retain", "2s", "2s", {"-1s", "25h", "x"}, "0..24h"},
+	        {"score.topic.topic_weight", "12.5", "12.5", {"-1", "1000001", ""}, "0..1000000"},
+	        {"score.topic.time_in_mesh_weight",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.time_in_mesh_quantum", "2s", "2s", {"-1s", "25h", "x"}, "1ms..24h"},
+	        {"score.topic.time_in_mesh_cap",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.first_message_deliveries_weight",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.first_message_deliveries_decay",
+	         "0.25",
+	         "0.25",
+	         {"1.5", "x", "-0.1"},
+	         "0..1"},
+	        {"score.topic.first_message_deliveries_cap",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.mesh_message_deliveries_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.topic.mesh_message_deliveries_decay",
+	         "0.25",
+	         "0.25",
+	         {"1.5", "x", "-0.1"},
+	         "0..1"},
+	        {"score.topic.mesh_message_deliveries_cap",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.mesh_message_deliveries_threshold",
+	         "12.5",
+	         "12.5",
+	         {"-1", "1000001", ""},
+	         "0..1000000"},
+	        {"score.topic.mesh_message_deliveries_window",
+	         "20ms",
+	         "20ms",
+	         {"-1s", "25h", "x"},
+	         "0..1m"},
+	        {"score.topic.mesh_message_deliveries_activation",
+	         "2s",
+	         "2s",
+	         {"-1s", "25h", "x"},
+	         "1s..24h"},
+	        {"score.topic.mesh_failure_penalty_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.topic.mesh_failure_penalty_decay",
+	         "0.25",
+	         "0.25",
+	         {"1.5", "x", "-0.1"},
+	         "0..1"},
+	        {"score.topic.invalid_message_deliveries_weight",
+	         "-12.5",
+	         "-12.5",
+	         {"0.1", "--1", "-1000001", "1"},
+	         "-1000000..0"},
+	        {"score.topic.invalid_message_deliveries_decay",
+	         "0.25",
+	         "0.25",
+	         {"1.5", "x", "-0.1"},
+	         "0..1"},
+	        {"gossipsub.opportunistic_graft_ticks", "3", "3", {"-1", "x"}, "1..3600"},
+	        {"gossipsub.opportunistic_graft_peers", "3", "3", {"-1", "x"}, "0..128"},
+	        {"gossipsub.px", "on", "true", {"maybe"}, "true|false"},
+	        {"gossipsub.px_peers", "3", "3", {"-1", "x"}, "0..64"},
+	        {"score.topic",
+	         "news topic_weight=0.5 time_in_mesh_quantum=12s",
+	         "news topic_weight=0.5 time_in_mesh_quantum=12s",
+	         {"", "news", "news weight=1", "news topic_weight=-1", "news topic_weight"},
+	         "NAME FIELD=VALUE"},
+	        {"score.app",
+	         app.c_str(),
+	         app.c_str(),
+	         {"", "12D3 5", "5", peer.c_str()},
+	         "PEERID"},
+	        {"score.ip_exempt",
+	         "10.0.0.0/8",
+	         "10.0.0.0/8",
+	         {"10.0.0.0/33", "::/129", "x/8", "10.0.0.0/", ""},
+	         "192.0.2.0/24"},
 	        {"validate.timeout", "3s", "3s", {"1ms"}, "10ms..1h"},
 	        {"validate.max_pending", "7", "7", {"0"}, "1..1000000"},
 	        {"verify.max_messages", "10", "10", {"0"}, "1..1000000"},
@@ -414,6 +606,42 @@ TEST(config, relations)
 	e.set("max_message_size", "4MiB");
 	EXPECT_EQ(e.check(), KP_E_INVAL);
 	EXPECT_NE(e.text.find("memory.max"), std::string::npos) << e.text;
+}
+
+TEST(config, scores_of_topics_follow_the_common_ones_in_any_order)
+{
+	Config c;
+	EXPECT_EQ(c.set("score.topic", "blocks first_message_deliveries_cap=7"), KP_OK);
+	EXPECT_EQ(c.set("score.topic.invalid_message_deliveries_weight", "-9"), KP_OK);
+	EXPECT_EQ(c.set("score.topic", "blocks topic_weight=0.25"), KP_OK);
+	EXPECT_EQ(c.set("score.topic", "votes topic_weight=3"), KP_OK);
+	EXPECT_EQ(c.set("score.app", peer + " 12.5"), KP_OK);
+	EXPECT_EQ(c.set("score.ip_exempt", "2001:db8::/33"), KP_OK);
+	kp_config *copy = kp_config_copy(c.c);
+	for (const kp_config *cfg : {(const kp_config *)c.c, (const kp_config *)copy}) {
+		const kp_score_params &p = kp_config_settings(cfg)->gs.score;
+		EXPECT_EQ(p.topics, kp_config_settings(cfg)->score_topics);
+		ASSERT_EQ(p.n_topics, 2u);
+		EXPECT_TRUE(kp_slice_eq_str(p.topics[0].name, "blocks"));
+		EXPECT_EQ(p.topics[0].params.first_cap, 7);
+		EXPECT_EQ(p.topics[0].params.topic_weight, 0.25);
+		EXPECT_EQ(p.topics[0].params.invalid_weight, -9);
+		EXPECT_EQ(p.topics[1].params.topic_weight, 3);
+		EXPECT_EQ(p.topics[1].params.first_cap, 40);
+		ASSERT_EQ(p.n_apps, 1u);
+		EXPECT_EQ(p.apps[0].score, 12.5);
+		ASSERT_EQ(p.n_exempt, 1u);
+		EXPECT_EQ(p.exempt[0].bits, 33);
+		EXPECT_EQ(get(cfg, "score.topic", 1), "blocks topic_weight=0.25");
+	}
+	kp_config_free(copy);
+	EXPECT_EQ(c.set("score.graylist_threshold", "-20"), KP_OK);
+	EXPECT_EQ(c.check(), KP_E_INVAL);
+	EXPECT_NE(c.text.find("score.graylist_threshold"), std::string::npos) << c.text;
+	EXPECT_EQ(c.set("score.graylist_threshold", "-80"), KP_OK);
+	EXPECT_EQ(c.set("score.topic", "votes first_message_deliveries_decay=1"), KP_OK);
+	EXPECT_EQ(c.check(), KP_E_INVAL);
+	EXPECT_NE(c.text.find("first_message_deliveries_decay"), std::string::npos) << c.text;
 }
 
 TEST(config, repeatable_keys_have_a_limit)

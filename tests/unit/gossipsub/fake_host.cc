@@ -32,6 +32,7 @@ kp_conn_info info_of(const FakeConn *c, const kp_host *h)
 	memset(&i, 0, sizeof i);
 	i.id = c->id;
 	i.peer = other_node(c, h)->self.id;
+	i.remote = other_node(c, h)->addr;
 	i.outbound = c->a == h;
 	i.opened_at = c->opened_at;
 	return i;
@@ -696,9 +697,10 @@ void kp_host_event(kp_host *h, kp_event *ev)
 	h->events.push_back(ev);
 }
 
-kp_err kp_host_dial(kp_host *h, kp_time, const kp_peer_id *peer, const kp_maddr *, size_t)
+kp_err kp_host_dial(kp_host *h, kp_time, const kp_peer_id *peer, const kp_maddr *addrs, size_t n)
 {
 	h->dialled.push_back(*peer);
+	h->dialled_at.emplace_back(addrs, addrs + n);
 	return KP_OK;
 }
 

@@ -109,6 +109,8 @@ struct kp_host {
 	std::function<void(kp_event *)> on_event; /* instead of the queue */
 	std::map<std::string, unsigned> keep;     /* peer id → kp_keep bits */
 	std::vector<kp_peer_id> dialled;
+	std::vector<std::vector<kp_maddr>> dialled_at; /* the addresses given for each */
+	kp_maddr addr = {};                            /* where others see this node */
 	std::vector<kp_why> closed; /* reasons the router closed connections for */
 	kp_time job_delay = 0;
 	bool jobs_stuck = false; /* jobs run, but are not reported done */

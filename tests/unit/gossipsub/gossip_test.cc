@@ -52,6 +52,7 @@ TEST(gossip, broken_promises_cost_exactly_after_the_follow_up_time)
 	kp_gs_params p = outside();
 	p.heartbeat_ns = KP_MS(10);
 	p.history_length = 100;
+	p.score.promises = KP_PROMISES_EACH;
 	Net net(p);
 	net.subscribe("t");
 	Script a = net.peer({"t"});

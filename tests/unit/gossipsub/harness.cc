@@ -43,9 +43,14 @@ std::string rpc_graft(const std::string &topic)
 	return built([&](kp_rpc_builder *b) { kp_rpc_put_graft(b, of(topic)); });
 }
 
-std::string rpc_prune(const std::string &topic, int64_t backoff_s)
+std::string rpc_prune(const std::string &topic, int64_t backoff_s,
+                      const std::vector<std::pair<std::string, std::string>> &px)
 {
-	kp_rpc_prune p = {of(topic), backoff_s >= 0, (uint64_t)backoff_s, nullptr, 0};
+	std::vector<kp_rpc_px> offers;
+	for (auto &p : px)
+		offers.push_back({of(p.first), p.second.empty() ? kp_slice_none() : of(p.second)});
+	kp_rpc_prune p = {of(topic), backoff_s >= 0, backoff_s >= 0 ? (uint64_t)backoff_s : 0,
+	                  offers.data(), offers.size()};
 	return built([&](kp_rpc_builder *b) { kp_rpc_put_prune(b, &p); });
 }
 
@@ -147,6 +152,9 @@ std::vector<Item> items_of(const std::string &rx)
 				while (kp_rpc_next_id(&it.ids, &id))
 					i.ids.push_back(str(id));
 			}
+			kp_rpc_px px;
+			while (it.kind == KP_RPC_PRUNE && kp_rpc_next_px(&it.px, &px))
+				i.px.emplace_back(str(px.id), str(px.record));
 			out.push_back(i);
 		}
 	}

@@ -16,11 +16,13 @@ struct Item {
 	uint64_t backoff = 0;
 	std::string topic, raw;
 	std::vector<std::string> ids;
+	std::vector<std::pair<std::string, std::string>> px; /* peer, signed record */
 };
 
 std::string rpc_sub(const std::string &topic, bool on = true);
 std::string rpc_graft(const std::string &topic);
-std::string rpc_prune(const std::string &topic, int64_t backoff_s = -1); /* -1: none */
+std::string rpc_prune(const std::string &topic, int64_t backoff_s = -1, /* -1: none */
+                      const std::vector<std::pair<std::string, std::string>> &px = {});
 std::string rpc_ihave(const std::string &topic, const std::vector<std::string> &ids);
 std::string rpc_iwant(const std::vector<std::string> &ids);
 std::string rpc_idontwant(const std::vector<std::string> &ids);
