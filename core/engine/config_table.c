@@ -120,11 +120,11 @@
 	  "P6: private addresses count too; loopback never does.")                                 \
 	X("score.ip_exempt", SCORE, s.score_exempt, CONFIG_REPEAT, "192.0.2.0/24, 2001:db8::/32",  \
 	  "", "P6: addresses that do not count.")                                                  \
-	X("score.behaviour_weight", NUMBER, s.gs.score.behaviour_weight, 0, "-1000000..0", "-10",  \
+	X("score.behaviour_weight", NUMBER, s.gs.score.behaviour_weight, 0, "-1000000..0", "-1",   \
 	  "P7: weight of broken promises and early GRAFTs over the threshold, squared.")           \
 	X("score.behaviour_threshold", NUMBER, s.gs.score.behaviour_threshold, 0, "0..1000000",    \
-	  "6", "P7: how many of them cost nothing.")                                               \
-	X("score.behaviour_decay", NUMBER, s.gs.score.behaviour_decay, 0, "0..1", "0.5",           \
+	  "10", "P7: how many of them cost nothing.")                                              \
+	X("score.behaviour_decay", NUMBER, s.gs.score.behaviour_decay, 0, "0..1", "0.98",          \
 	  "P7: what is left of them after score.decay_interval.")                                  \
 	X("score.promises", CHOICE, s.gs.score.promises, 0, "batch|each", "batch",                 \
 	  "P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust).") \

@@ -14,11 +14,12 @@ kp_score_params kp_score_params_default(void)
 	        .app_weight = 1,
 	        .ip_weight = -5,
 	        .ip_threshold = 10,
-	        /* From here on sustained abuse alone: a peer that breaks one promise a second, or
-	         * comes back during its backoff now and then, stays under the threshold. */
-	        .behaviour_weight = -10,
-	        .behaviour_threshold = 6,
-	        .behaviour_decay = 0.5,
+	        /* A peer behind a slow line that breaks a promise every five seconds stays under
+	         * the threshold for ever; a spammer breaks ten a second and is shut out for most
+	         * of a minute after two. */
+	        .behaviour_weight = -1,
+	        .behaviour_threshold = 10,
+	        .behaviour_decay = 0.98,
 	        .slow_weight = 0,
 	        .slow_decay = 0.2,
 	        .decay_interval_ns = KP_SEC(1),

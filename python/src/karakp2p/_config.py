@@ -115,11 +115,11 @@ class Config(TypedDict, total=False):
     """P6: addresses that do not count. 192.0.2.0/24, 2001:db8::/32."""
     score_behaviour_weight: float | None
     """P7: weight of broken promises and early GRAFTs over the threshold, squared. -1000000..0;
-    default -10."""
+    default -1."""
     score_behaviour_threshold: float | None
-    """P7: how many of them cost nothing. 0..1000000; default 6."""
+    """P7: how many of them cost nothing. 0..1000000; default 10."""
     score_behaviour_decay: float | None
-    """P7: what is left of them after score.decay_interval. 0..1; default 0.5."""
+    """P7: what is left of them after score.decay_interval. 0..1; default 0.98."""
     score_promises: str | None
     """P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust).
     batch|each; default batch."""

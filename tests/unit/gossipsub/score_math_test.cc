@@ -213,7 +213,7 @@ TEST(score_params, defaults_hold)
 	EXPECT_EQ(p.topic.first_weight, 0);
 	EXPECT_EQ(p.topic.invalid_weight, -1);
 	EXPECT_EQ(p.ip_weight, 0);
-	EXPECT_EQ(p.behaviour_weight, -10);
+	EXPECT_EQ(p.behaviour_weight, -1);
 	EXPECT_EQ(kp_score_params_check(&p), nullptr);
 }
 
