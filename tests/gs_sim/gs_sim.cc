@@ -18,7 +18,18 @@ static std::string sim_topic(unsigned i)
 	return "topic-" + std::to_string(i);
 }
 
-GsSim::GsSim(const SimOptions &o) : opt(o), net(fake_net_new(o.seed, false))
+kp_maddr sim_addr(unsigned i)
+{
+	std::string text = "/ip4/11." + std::to_string(i >> 16 & 255) + "." +
+	                   std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255) +
+	                   "/tcp/4001";
+	kp_maddr m = {};
+	const char *why;
+	kp_maddr_parse_text(kp_slice_str(text.c_str()), &m, &why);
+	return m;
+}
+
+GsSim::GsSim(const SimOptions &o) : opt(o), net(fake_net_new(o.seed, false)), of(o.nodes)
 {
 	uint8_t key[32] = {1};
 	memcpy(key + 8, &o.seed, sizeof o.seed);
@@ -28,6 +39,7 @@ GsSim::GsSim(const SimOptions &o) : opt(o), net(fake_net_new(o.seed, false))
 		kp_gs_params p = o.params;
 		p.first_heartbeat_ns += kp_rng_below(&rng, p.heartbeat_ns);
 		nodes.push_back(fake_node(net, &p));
+		nodes[i]->addr = sim_addr(i); /* public, and its own */
 		up.push_back(true);
 		nodes[i]->on_event = [this, i](kp_event *ev) { on_event(i, ev); };
 		for (unsigned t = 0; t < o.topics; t++)
@@ -71,14 +83,21 @@ void GsSim::set_up(unsigned node, bool is_up)
 	up[node] = is_up;
 	if (is_up)
 		return;
+	disconnect_all(node);
+	for (Sent &s : sent) { /* what it has not got by now it may miss */
+		if (s.want[node]) {
+			count.expected--;
+			of[node].expected--;
+		}
+		s.want[node] = false;
+	}
+}
+
+void GsSim::disconnect_all(unsigned node)
+{
 	for (unsigned i = 0; i < nodes.size(); i++) {
 		if (connected(node, i))
 			fake_disconnect(nodes[node], nodes[i]);
-	}
-	for (Sent &s : sent) { /* what it has not got by now it may miss */
-		if (s.want[node])
-			count.expected--;
-		s.want[node] = false;
 	}
 }
 
@@ -102,6 +121,7 @@ void GsSim::publish(size_t bytes, int from)
 		bool want = up[i] && i != node;
 		s.want.push_back(want);
 		count.expected += want;
+		of[i].expected += want;
 	}
 	s.got.assign(nodes.size(), false);
 	sent.push_back(s);
@@ -126,8 +146,10 @@ void GsSim::on_event(unsigned node, kp_event *ev)
 	if (!sent[index].want[node])
 		return;
 	sent[index].want[node] = false;
-	count.delivered++;
-	count.delays.push_back(net->now - sent[index].at);
+	for (SimCount *c : {&count, &of[node]}) {
+		c->delivered++;
+		c->delays.push_back(net->now - sent[index].at);
+	}
 }
 
 uint64_t GsSim::stat(kp_stat which) const

@@ -24,6 +24,8 @@ struct SimCount {
 	kp_time delay(double quantile);
 };
 
+kp_maddr sim_addr(unsigned i); /* of node i: public, its own */
+
 class GsSim
 {
       public:
@@ -39,8 +41,9 @@ class GsSim
 	 * up. */
 	void publish(size_t bytes, int from = -1);
 	void set_up(unsigned node, bool up); /* down: all its connections end */
-	uint64_t stat(kp_stat which) const;  /* of all nodes */
-	uint64_t hash() const;               /* of every node's trace */
+	void disconnect_all(unsigned node);
+	uint64_t stat(kp_stat which) const; /* of all nodes */
+	uint64_t hash() const;              /* of every node's trace */
 	size_t mesh(unsigned node, unsigned topic = 0) const;
 	size_t subscribers(unsigned node, unsigned topic = 0) const;
 	unsigned random(unsigned below);
@@ -52,6 +55,7 @@ class GsSim
 	std::vector<kp_host *> nodes;
 	std::vector<bool> up;
 	SimCount count;
+	std::vector<SimCount> of; /* the same of each node alone */
 
       private:
 	void on_event(unsigned node, kp_event *ev);
