@@ -328,9 +328,10 @@ void kp_rt_inbox_hold(kp_rt_inboxes *in, void (*fn)(void *ctx, unsigned box, boo
 	if (in->limits.policy != KP_INBOX_BLOCK)
 		return;
 	pthread_mutex_lock(&in->lock);
+	uint64_t any = 0;
 	for (unsigned i = 0; i < KP_RT_INBOXES / 64; i++)
-		told[i] = in->direct[i] | in->held[i];
-	for (unsigned i = 0; i < KP_RT_INBOXES; i++) {
+		any |= told[i] = in->direct[i] | in->held[i];
+	for (unsigned i = 0; any != 0 && i < KP_RT_INBOXES; i++) {
 		if (!bits_has(told, i))
 			continue;
 		bool was = bits_has(in->held, i), hold = inbox_must_hold(in, in->box[i]);
@@ -343,7 +344,7 @@ void kp_rt_inbox_hold(kp_rt_inboxes *in, void (*fn)(void *ctx, unsigned box, boo
 	memset(in->direct, 0, sizeof in->direct);
 	in->eased = false;
 	pthread_mutex_unlock(&in->lock);
-	for (unsigned i = 0; i < KP_RT_INBOXES; i++)
+	for (unsigned i = 0; any != 0 && i < KP_RT_INBOXES; i++)
 		if (bits_has(told, i))
 			fn(ctx, i, bits_has(held, i));
 }
