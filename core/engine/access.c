@@ -11,6 +11,13 @@ static void access_mask(kp_access_rule *r)
 		r->ip[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
 }
 
+/* ::ffff:a.b.c.d: the IPv4 address, as a socket of both families shows it. */
+static bool access_is_mapped(const uint8_t ip[16])
+{
+	static const uint8_t head[12] = {[10] = 0xff, [11] = 0xff};
+	return memcmp(ip, head, sizeof head) == 0;
+}
+
 static bool access_parse_bits(kp_slice text, unsigned max, uint8_t *out)
 {
 	unsigned v = 0;
@@ -46,6 +53,12 @@ bool kp_access_parse(kp_slice text, kp_access_rule *out)
 		if (!access_parse_bits(rest, r.bits, &r.bits))
 			return false;
 		access_mask(&r);
+	}
+	if (r.family == 6 && access_is_mapped(r.ip) && r.bits >= 96) { /* one form of each */
+		memcpy(r.ip, r.ip + 12, 4);
+		memset(r.ip + 4, 0, 12);
+		r.family = 4;
+		r.bits = (uint8_t)(r.bits - 96);
 	}
 	*out = r;
 	return true;
@@ -104,10 +117,9 @@ static bool access_prefix_eq(const uint8_t *a, const uint8_t *b, unsigned bits)
 
 static bool access_has_ip(const kp_access_list *l, int family, const uint8_t *ip)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	if (family == 6 && memcmp(ip, mapped, sizeof mapped) == 0) { /* ::ffff:a.b.c.d */
+	if (family == 6 && access_is_mapped(ip)) {
 		family = 4;
-		ip += sizeof mapped;
+		ip += 12;
 	}
 	for (size_t i = 0; i < l->n; i++)
 		if (l->rules[i].family == family &&

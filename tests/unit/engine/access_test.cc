@@ -76,6 +76,9 @@ TEST(access, rules_are_written_as_they_are_read)
 	EXPECT_EQ(written("10.1.2.3/8"), "10.0.0.0/8");
 	EXPECT_EQ(written("10.1.2.3/32"), "10.1.2.3");
 	EXPECT_EQ(written("2001:db8:ffff::/33"), "2001:db8:8000::/33");
+	EXPECT_EQ(written("::ffff:10.1.2.3"), "10.1.2.3");
+	EXPECT_EQ(written("::ffff:10.1.2.3/104"), "10.0.0.0/8");
+	EXPECT_EQ(written("::ffff:0:0/95"), "::fffe:0:0/95");
 	for (auto bad :
 	     {"", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8",
 	      "10.0.0.0/0008", "10.0.0.0/8/8", "12D3KooW", "localhost", "/ip4/1.2.3.4"}) {
