@@ -18,7 +18,7 @@ extern "C" {
 #define KP_SIG_MAX  1024u /* RSA-8192 */
 
 typedef struct kp_crypto kp_crypto;
-typedef struct kp_aead kp_aead; /* one direction of one session: key schedule kept between frames */
+typedef struct kp_aead kp_aead;     /* one direction of one session; ends before its table */
 typedef struct kp_pubkey kp_pubkey; /* a parsed, checked public key, immutable, any thread */
 
 typedef struct kp_crypto_ops {
@@ -42,8 +42,8 @@ typedef struct kp_crypto_ops {
 	/* In place: p[0..n) is ciphertext and tag, on KP_OK p[0..n-16) is plaintext.
 	 * KP_E_PROTO = forged; the contents are then unspecified. */
 	kp_err (*aead_open)(kp_aead *a, uint64_t counter, kp_slice ad, uint8_t *p, size_t n);
-	/* The same for a key that is used once or twice (handshakes): the context is the table's,
-	 * so nothing is allocated and sealing cannot fail. */
+	/* The same for a key that is used once or twice (handshakes): nothing is allocated and
+	 * sealing cannot fail. */
 	void (*aead_seal_once)(kp_crypto *c, const uint8_t key[32], uint64_t counter, kp_slice ad,
 	                       kp_slice plain, uint8_t *out);
 	kp_err (*aead_open_once)(kp_crypto *c, const uint8_t key[32], uint64_t counter, kp_slice ad,

@@ -130,18 +130,44 @@ static void aead_nonce(uint64_t counter, uint8_t iv[12])
 		iv[4 + i] = (uint8_t)(counter >> (8 * i));
 }
 
+static const uint8_t aead_no_key[32];
+
+/* Readies the context for one message under a's key. */
+static bool aead_load(kp_aead_ctx *x, const kp_aead *a, uint64_t counter, bool seal)
+{
+	uint8_t iv[12];
+	aead_nonce(counter, iv);
+	const uint8_t *key = x->holds != a ? a->key : NULL;
+	int ok = seal ? EVP_EncryptInit_ex2(x->ctx, NULL, key, iv, NULL)
+	              : EVP_DecryptInit_ex2(x->ctx, NULL, key, iv, NULL);
+	if (ok == 1)
+		x->holds = a;
+	return ok == 1;
+}
+
+/* The key goes out of the contexts. */
+static void aead_unload(const kp_aead *a)
+{
+	kp_crypto_table *t = a->t;
+	int ok = 1;
+	if (t->seal.holds == a) {
+		ok &= EVP_EncryptInit_ex2(t->seal.ctx, NULL, aead_no_key, NULL, NULL);
+		t->seal.holds = NULL;
+	}
+	if (t->open.holds == a) {
+		ok &= EVP_DecryptInit_ex2(t->open.ctx, NULL, aead_no_key, NULL, NULL);
+		t->open.holds = NULL;
+	}
+	KP_ASSERT(ok == 1);
+}
+
 static kp_aead *ossl_aead_new(kp_crypto *c, const uint8_t key[32])
 {
-	kp_crypto_table *t = table_of(c);
 	kp_aead *a = (kp_aead *)OPENSSL_zalloc(sizeof *a);
 	if (a == NULL)
 		return NULL;
-	a->ctx = EVP_CIPHER_CTX_new();
-	if (a->ctx == NULL || EVP_EncryptInit_ex2(a->ctx, t->chachapoly, key, NULL, NULL) != 1) {
-		EVP_CIPHER_CTX_free(a->ctx);
-		OPENSSL_free(a);
-		return NULL;
-	}
+	a->t = table_of(c);
+	memcpy(a->key, key, sizeof a->key);
 	return a;
 }
 
@@ -149,8 +175,8 @@ static void ossl_aead_free(kp_aead *a)
 {
 	if (a == NULL)
 		return;
-	EVP_CIPHER_CTX_free(a->ctx); /* clears the key */
-	OPENSSL_free(a);
+	aead_unload(a);
+	OPENSSL_clear_free(a, sizeof *a);
 }
 
 /* Below this average size of a part, copying the parts together and encrypting once in place is
@@ -192,11 +218,9 @@ static bool aead_seal_parts(EVP_CIPHER_CTX *ctx, kp_slice ad, const kp_slice *v,
 static kp_err ossl_aead_seal(kp_aead *a, uint64_t counter, kp_slice ad, const kp_slice *v,
                              size_t n_v, uint8_t *out)
 {
-	uint8_t iv[12];
+	kp_aead_ctx *x = &a->t->seal;
 	KP_ASSERT(counter != UINT64_MAX && ad.n <= INT_MAX);
-	aead_nonce(counter, iv);
-	if (EVP_EncryptInit_ex2(a->ctx, NULL, NULL, iv, NULL) != 1 ||
-	    !aead_seal_parts(a->ctx, ad, v, n_v, out))
+	if (!aead_load(x, a, counter, true) || !aead_seal_parts(x->ctx, ad, v, n_v, out))
 		return KP_E_INTERNAL;
 	return KP_OK;
 }
@@ -215,41 +239,43 @@ static bool aead_open_in_place(EVP_CIPHER_CTX *ctx, kp_slice ad, uint8_t *p, siz
 
 static kp_err ossl_aead_open(kp_aead *a, uint64_t counter, kp_slice ad, uint8_t *p, size_t n)
 {
-	uint8_t iv[12];
+	kp_aead_ctx *x = &a->t->open;
 	if (n < KP_AEAD_TAG || counter == UINT64_MAX)
 		return KP_E_PROTO;
 	KP_ASSERT(n <= INT_MAX && ad.n <= INT_MAX);
-	aead_nonce(counter, iv);
-	if (EVP_DecryptInit_ex2(a->ctx, NULL, NULL, iv, NULL) != 1)
+	if (!aead_load(x, a, counter, false))
 		return KP_E_INTERNAL;
-	return aead_open_in_place(a->ctx, ad, p, n) ? KP_OK : KP_E_PROTO;
+	return aead_open_in_place(x->ctx, ad, p, n) ? KP_OK : KP_E_PROTO;
 }
 
-static void aead_once_key(kp_crypto_table *t, const uint8_t key[32])
+static kp_aead aead_once(kp_crypto *c, const uint8_t key[32])
 {
-	int ok = EVP_EncryptInit_ex2(t->once.ctx, NULL, key, NULL, NULL);
-	KP_ASSERT(ok == 1);
+	kp_aead a = {.t = table_of(c)};
+	memcpy(a.key, key, sizeof a.key);
+	return a;
 }
 
-static const uint8_t aead_no_key[32];
+static void aead_once_end(kp_aead *a)
+{
+	aead_unload(a);
+	OPENSSL_cleanse(a, sizeof *a);
+}
 
 static void ossl_aead_seal_once(kp_crypto *c, const uint8_t key[32], uint64_t counter, kp_slice ad,
                                 kp_slice plain, uint8_t *out)
 {
-	kp_crypto_table *t = table_of(c);
-	aead_once_key(t, key);
-	kp_err r = ossl_aead_seal(&t->once, counter, ad, &plain, 1, out);
+	kp_aead a = aead_once(c, key);
+	kp_err r = ossl_aead_seal(&a, counter, ad, &plain, 1, out);
 	KP_ASSERT(r == KP_OK);
-	aead_once_key(t, aead_no_key);
+	aead_once_end(&a);
 }
 
 static kp_err ossl_aead_open_once(kp_crypto *c, const uint8_t key[32], uint64_t counter,
                                   kp_slice ad, uint8_t *p, size_t n)
 {
-	kp_crypto_table *t = table_of(c);
-	aead_once_key(t, key);
-	kp_err r = ossl_aead_open(&t->once, counter, ad, p, n);
-	aead_once_key(t, aead_no_key);
+	kp_aead a = aead_once(c, key);
+	kp_err r = ossl_aead_open(&a, counter, ad, p, n);
+	aead_once_end(&a);
 	return r;
 }
 
@@ -297,7 +323,8 @@ static void ossl_free(kp_crypto *c)
 		return;
 	kp_crypto_table *t = table_of(c);
 	EVP_CIPHER_CTX_free(t->stream);
-	EVP_CIPHER_CTX_free(t->once.ctx);
+	EVP_CIPHER_CTX_free(t->seal.ctx);
+	EVP_CIPHER_CTX_free(t->open.ctx);
 	EVP_MD_CTX_free(t->hash);
 	EVP_CIPHER_free(t->chacha);
 	EVP_CIPHER_free(t->chachapoly);
@@ -312,12 +339,14 @@ static bool table_fetch(kp_crypto_table *t)
 	t->chachapoly = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 	t->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	t->stream = EVP_CIPHER_CTX_new();
-	t->once.ctx = EVP_CIPHER_CTX_new();
+	t->seal.ctx = EVP_CIPHER_CTX_new();
+	t->open.ctx = EVP_CIPHER_CTX_new();
 	t->hash = EVP_MD_CTX_new();
 	return t->chacha != NULL && t->chachapoly != NULL && t->sha256 != NULL &&
-	       t->stream != NULL && t->once.ctx != NULL && t->hash != NULL &&
+	       t->stream != NULL && t->seal.ctx != NULL && t->open.ctx != NULL && t->hash != NULL &&
 	       EVP_EncryptInit_ex2(t->stream, t->chacha, aead_no_key, iv, NULL) == 1 &&
-	       EVP_EncryptInit_ex2(t->once.ctx, t->chachapoly, aead_no_key, NULL, NULL) == 1 &&
+	       EVP_EncryptInit_ex2(t->seal.ctx, t->chachapoly, aead_no_key, NULL, NULL) == 1 &&
+	       EVP_DecryptInit_ex2(t->open.ctx, t->chachapoly, aead_no_key, NULL, NULL) == 1 &&
 	       EVP_DigestInit_ex2(t->hash, t->sha256, NULL) == 1;
 }
 
