@@ -4,13 +4,10 @@
 
 #include <stdlib.h>
 
-/* Keeps what follows aligned for any type. */
-typedef union mem_head {
-	struct {
-		size_t n; /* bytes the caller asked for */
-		uint64_t magic;
-	} s;
-	max_align_t align;
+/* Aligned for any type, as malloc's memory is, and so is what follows it. */
+typedef struct mem_head {
+	_Alignas(max_align_t) size_t n; /* bytes the caller asked for */
+	uint64_t magic;
 } mem_head;
 
 #define MEM_LIVE  UINT64_C(0x6b70326d656d2121)
@@ -61,8 +58,8 @@ static void *mem_alloc_with(kp_mem *m, size_t n, bool zeroed)
 		__atomic_add_fetch(&m->refused, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
-	h->s.n = n;
-	h->s.magic = MEM_LIVE;
+	h->n = n;
+	h->magic = MEM_LIVE;
 	return h + 1;
 }
 
@@ -81,9 +78,9 @@ void kp_mem_free(kp_mem *m, void *p)
 	if (p == NULL)
 		return;
 	mem_head *h = (mem_head *)p - 1;
-	KP_ASSERT(h->s.magic == MEM_LIVE);
-	h->s.magic = MEM_FREED;
-	kp_mem_refund(m, sizeof *h + h->s.n);
+	KP_ASSERT(h->magic == MEM_LIVE);
+	h->magic = MEM_FREED;
+	kp_mem_refund(m, sizeof *h + h->n);
 	free(h);
 }
 
@@ -92,8 +89,8 @@ void *kp_mem_grow(kp_mem *m, void *p, size_t n)
 	if (p == NULL)
 		return kp_mem_alloc(m, n);
 	mem_head *h = (mem_head *)p - 1;
-	KP_ASSERT(h->s.magic == MEM_LIVE);
-	size_t old = h->s.n;
+	KP_ASSERT(h->magic == MEM_LIVE);
+	size_t old = h->n;
 	size_t more = n > old ? n - old : 0;
 	if (n > SIZE_MAX / 2 || !kp_mem_charge(m, more))
 		return NULL;
@@ -103,7 +100,7 @@ void *kp_mem_grow(kp_mem *m, void *p, size_t n)
 		__atomic_add_fetch(&m->refused, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
-	moved->s.n = n;
+	moved->n = n;
 	if (more > 0)
 		memset((uint8_t *)(moved + 1) + old, 0, more);
 	else

@@ -10,8 +10,10 @@ extern "C" {
 
 struct kp_rt_conn {
 	uv_tcp_t h;
-	uv_connect_t connect;
-	uv_write_t write; /* at most one is in flight */
+	union { /* nothing is written before it is connected */
+		uv_connect_t connect;
+		uv_write_t write; /* at most one is in flight */
+	};
 	kp_rt_tcp *t;
 	kp_id id; /* none: the engine does not know it, or not any more */
 	bool connecting;
