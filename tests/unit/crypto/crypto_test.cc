@@ -235,8 +235,8 @@ TEST_P(crypto, ed25519_of_all_sizes_signs_as_openssl_does)
 	kp_crypto *ossl = kp_crypto_new_ossl(any);
 	bytes seed(32, 0x21), pub(32), sig(64), want(64);
 	ops->ed25519_public(seed.data(), pub.data());
-	for (size_t n :
-	     {0ul, 1ul, 1000ul, 12287ul, 12288ul, 12289ul, 65535ul, 65536ul, 65537ul, 1000000ul}) {
+	for (size_t n : {0ul, 1ul, 1000ul, 2047ul, 2048ul, 2049ul, 12287ul, 12288ul, 12289ul,
+	                 65535ul, 65536ul, 65537ul, 1000000ul}) {
 		bytes msg(n, 5);
 		ASSERT_EQ(ops->ed25519_sign(seed.data(), pub.data(), view(msg), sig.data()), KP_OK);
 		ossl->ops->ed25519_sign(seed.data(), pub.data(), view(msg), want.data());
