@@ -31,7 +31,8 @@ static const char node_help[] =
         "\n"
         "Each line on standard input is published to the first topic. Lines that start with / are "
         "commands:\n"
-        "  /peers /stats /mesh /sub TOPIC /unsub TOPIC /find PEER /ping PEER /quit     (// escapes "
+        "  /peers /scores /stats /mesh /sub TOPIC /unsub TOPIC /find PEER /ping PEER /quit     (// "
+        "escapes "
         "a slash)\n"
         "The end of the input keeps the node running; SIGINT and SIGTERM stop it gracefully.\n";
 

@@ -128,6 +128,30 @@ static void nc_stats(struct node_command *nc)
 	kp2p_free(text);
 }
 
+/* What each connected peer is worth, and why. */
+static void nc_scores(struct node_command *nc)
+{
+	char *text = nc_info(nc, "peers");
+	if (text == NULL)
+		return;
+	if (out_is_json()) {
+		out_begin("scores");
+		out_raw("peers", text);
+		out_end();
+	}
+	json rest = json_inside(json_of(text)), peer;
+	while (!out_is_json() && json_next(&rest, NULL, &peer)) {
+		json id = json_text(json_get(peer, "peer")), score = json_get(peer, "score");
+		json parts = json_get(peer, "score_parts");
+		json p5 = json_get(parts, "p5"), p6 = json_get(parts, "p6");
+		json p7 = json_get(parts, "p7"), topics = json_get(parts, "topics");
+		out_line(OUT_PLAIN, "  %.*s  %.*s  (topics %.*s, p5 %.*s, p6 %.*s, p7 %.*s)",
+		         (int)id.n, id.p, (int)score.n, score.p, (int)topics.n, topics.p, (int)p5.n,
+		         p5.p, (int)p6.n, p6.p, (int)p7.n, p7.p);
+	}
+	kp2p_free(text);
+}
+
 static void nc_mesh(struct node_command *nc)
 {
 	char *topics_text = nc_info(nc, "topics"), *peers_text = nc_info(nc, "peers");
@@ -502,11 +526,14 @@ static void nc_slash(struct node_command *nc, char *line)
 		nc_stats(nc);
 	else if (strcmp(line, "/mesh") == 0)
 		nc_mesh(nc);
+	else if (strcmp(line, "/scores") == 0)
+		nc_scores(nc);
 	else if (strcmp(line, "/quit") == 0)
 		kp2p_stop(kp2p_node_stop_id(nc->node));
 	else
 		out_error(line,
-		          "unknown command; there are /peers /stats /mesh /sub TOPIC /unsub TOPIC "
+		          "unknown command; there are /peers /scores /stats /mesh /sub TOPIC "
+		          "/unsub TOPIC "
 		          "/find PEER /ping PEER /quit (write // to publish a line that starts "
 		          "with /)");
 }
