@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -52,6 +53,7 @@ const (
 	deliverQueue  = 65536
 	findTimeout   = 30 * time.Second
 	maxLine       = 64 << 20
+	rawProtocol   = "/meshsub/1.1.0"
 )
 
 type list []string
@@ -66,6 +68,7 @@ type options struct {
 	seeded            bool
 	sink              bool
 	defaultQueues     bool
+	score, raw        bool
 	maxMessage        int
 }
 
@@ -77,6 +80,7 @@ type node struct {
 	topic   *pubsub.Topic
 	ack     *pubsub.Topic
 	tracer  *tracer
+	raw     map[peer.ID]network.Stream
 	sink    bool
 	tail    string
 	started time.Time
@@ -152,6 +156,7 @@ type tracer struct {
 	mu     sync.Mutex
 	mesh   map[string]map[peer.ID]bool
 	queued map[peer.ID]int
+	scores map[peer.ID]*pubsub.PeerScoreSnapshot
 }
 
 func newTracer() *tracer {
@@ -180,6 +185,28 @@ func (t *tracer) forget(p peer.ID) {
 		delete(m, p)
 	}
 	delete(t.queued, p)
+}
+
+// inspect keeps the latest scores for /scores.
+func (t *tracer) inspect(scores map[peer.ID]*pubsub.PeerScoreSnapshot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scores = scores
+}
+
+func (t *tracer) tellScores() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := object{}
+	for p, s := range t.scores {
+		one := object{"score": s.Score, "p7_counter": s.BehaviourPenalty, "invalid": 0.0, "first": 0.0}
+		for _, topic := range s.Topics {
+			one["invalid"] = topic.InvalidMessageDeliveries
+			one["first"] = topic.FirstMessageDeliveries
+		}
+		all[p.String()] = one
+	}
+	emit(object{"event": "scores", "peers": all})
 }
 
 func (t *tracer) SendRPC(_ *pubsub.RPC, p peer.ID) {
@@ -248,6 +275,8 @@ func parse() options {
 	f.StringVar(&o.topic, "topic", "karak", "topic")
 	f.BoolVar(&o.sink, "sink", false, "count messages and acknowledge them instead of printing")
 	f.BoolVar(&o.defaultQueues, "default-queues", false, "leave pubsub's inbound queue at its small default")
+	f.BoolVar(&o.score, "score", false, "score peers, by the parameters of scoreParams")
+	f.BoolVar(&o.raw, "raw", false, "no pubsub: what is said to others is up to /raw")
 	f.IntVar(&o.maxMessage, "max-message", 0, "largest message in bytes, 0 = go-pubsub's default")
 	f.Bool("identify", true, "accepted for uniformity: go-libp2p always has identify and ping")
 	f.Bool("json", true, "accepted for uniformity")
@@ -300,7 +329,37 @@ func newPubSub(ctx context.Context, h host.Host, o options, t *tracer) (*pubsub.
 	if o.maxMessage > 0 {
 		opts = append(opts, pubsub.WithMaxMessageSize(o.maxMessage))
 	}
+	if o.score {
+		opts = append(opts, pubsub.WithPeerScore(scoreParams(o.topic)),
+			pubsub.WithPeerScoreInspect(t.inspect, 100*time.Millisecond))
+	}
 	return pubsub.NewGossipSub(ctx, h, opts...)
+}
+
+// scoreParams: P4 and P7 alone, and hardly any decay, so that a count can be compared after a while. Nobody is shut out.
+func scoreParams(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+	const slow = 0.999999
+	return &pubsub.PeerScoreParams{
+			Topics: map[string]*pubsub.TopicScoreParams{topic: {
+				TopicWeight:                    0.5,
+				TimeInMeshQuantum:              time.Second,
+				FirstMessageDeliveriesWeight:   1,
+				FirstMessageDeliveriesDecay:    slow,
+				FirstMessageDeliveriesCap:      1000,
+				InvalidMessageDeliveriesWeight: -1,
+				InvalidMessageDeliveriesDecay:  slow,
+			}},
+			AppSpecificScore:          func(peer.ID) float64 { return 0 },
+			BehaviourPenaltyWeight:    -2,
+			BehaviourPenaltyThreshold: 1,
+			BehaviourPenaltyDecay:     slow,
+			DecayInterval:             time.Second,
+			DecayToZero:               0.01,
+			RetainScore:               time.Hour,
+		}, &pubsub.PeerScoreThresholds{
+			GossipThreshold: -10000, PublishThreshold: -10000, GraylistThreshold: -10000,
+			AcceptPXThreshold: 10000, OpportunisticGraftThreshold: 0,
+		}
 }
 
 func start(ctx context.Context, o options) (*node, *pubsub.Subscription, error) {
@@ -331,6 +390,11 @@ func start(ctx context.Context, o options) (*node, *pubsub.Subscription, error) 
 	if n.dht, err = dht.New(ctx, h, dht.Mode(dht.ModeServer), dht.ProtocolPrefix("/ipfs"), dht.BootstrapPeers(),
 		dht.RoutingTablePeerDiversityFilter(nil)); err != nil {
 		return nil, nil, err
+	}
+	if o.raw {
+		n.raw = map[peer.ID]network.Stream{}
+		h.SetStreamHandler(rawProtocol, func(s network.Stream) { io.Copy(io.Discard, s) })
+		return n, nil, nil
 	}
 	if n.ps, err = newPubSub(ctx, h, o, n.tracer); err != nil {
 		return nil, nil, err
@@ -622,6 +686,28 @@ func numbers(words []string, count int) ([]int, bool) {
 	return out, true
 }
 
+// sayRaw writes bytes on our own pubsub stream to a peer.
+func (n *node) sayRaw(to, text string) bool {
+	id, err := peer.Decode(to)
+	bytes, err2 := hex.DecodeString(text)
+	if err != nil || err2 != nil || n.raw == nil {
+		return false
+	}
+	if n.raw[id] == nil {
+		if n.raw[id], err = n.host.NewStream(n.ctx, id, rawProtocol); err != nil {
+			delete(n.raw, id)
+			emitError("raw", err)
+			return true
+		}
+	}
+	if _, err = n.raw[id].Write(bytes); err != nil {
+		emitError("raw", err)
+		return true
+	}
+	emit(object{"event": "said", "peer": to})
+	return true
+}
+
 // command reports false for /quit.
 func (n *node) command(line []byte) bool {
 	if len(line) == 0 || line[0] != '/' || bytes.HasPrefix(line, []byte("//")) {
@@ -645,6 +731,11 @@ func (n *node) command(line []byte) bool {
 	case "/peers":
 		ok = true
 		n.peers()
+	case "/scores":
+		ok = true
+		n.tracer.tellScores()
+	case "/raw":
+		ok = len(words) == 3 && n.sayRaw(words[1], words[2])
 	case "/find":
 		if len(words) == 2 {
 			id, err := peer.Decode(words[1])
@@ -724,8 +815,10 @@ func main() {
 		fatal("listen", err)
 	}
 	emit(object{"event": "listening", "peer": n.host.ID().String(), "addrs": addrs})
-	go n.watchTopic()
-	go n.readMessages(sub)
+	if !o.raw {
+		go n.watchTopic()
+		go n.readMessages(sub)
+	}
 	for _, addr := range o.bootstrap {
 		go n.dial(addr)
 	}
