@@ -93,6 +93,7 @@ class PeerInfo(TypedDict):
     topics: list[str]
     mesh: list[str]
     score: float
+    score_parts: dict[str, Any]
     connections: int
 
 
