@@ -216,6 +216,9 @@ static void rpc_in_message(kp_gs *gs, kp_time now, gs_peer *p, kp_ref rpc, kp_sl
 		return;
 	}
 	if (kp_slice_eq(m.from, kp_peer_id_slice(&gs->env->self->id)) && m.from.n > 0) {
+		/* After a restart honest peers still hold what we said before it: whoever was asked
+		 * for it has kept its promise. */
+		kp_gossip_settle(gs, fp);
 		GS_STAT(gs, rejected_self);
 		return;
 	}

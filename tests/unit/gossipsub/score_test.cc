@@ -280,6 +280,25 @@ TEST(score, one_promise_of_a_batch_counts_or_each)
 	}
 }
 
+/* What we said before a restart comes back by gossip: nobody's fault. */
+TEST(score, our_own_message_keeps_a_promise)
+{
+	kp_gs_params p = quiet();
+	p.score.behaviour_weight = p.score.topic.invalid_weight = -1;
+	p.score.behaviour_threshold = 0;
+	p.d_low = p.d_out = 0;
+	Scored x(p);
+	Script a = x.net.peer({"t"});
+	a.send(rpc_ihave("t", {karak_id("mine")}));
+	x.net.settle();
+	ASSERT_EQ(a.take(KP_RPC_IWANT).size(), 1u);
+	a.send(rpc_message(signed_message(x.net.router, 1, "t", "mine")));
+	x.net.run(KP_SEC(5));
+	EXPECT_EQ(x.net.stat(KP_STAT_rejected_self), 1u);
+	EXPECT_EQ(x.net.stat(KP_STAT_promises_broken), 0u);
+	EXPECT_EQ(x.score(a), 0);
+}
+
 /* Worked out as go does: 1 for a graft in backoff, 1 more within 10 s of the prune. */
 TEST(score, grafts_in_backoff)
 {
