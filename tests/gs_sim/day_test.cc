@@ -159,6 +159,39 @@ TEST_P(Day, honest_nodes_are_never_pruned_for_their_score)
 INSTANTIATE_TEST_SUITE_P(gs_sim, Day, ::testing::ValuesIn(judges),
                          [](const auto &p) { return std::string(p.param.name); });
 
+/* Two hundred quick restarts: a node that said goodbye comes back a second or a few later, grafts
+ * its old peers at once, and has done nothing wrong. */
+TEST_P(Day, a_restart_costs_nothing)
+{
+	SimOptions o;
+	o.nodes = 10;
+	o.seed = 5;
+	GetParam().set(&o.params.score);
+	GsSim sim(o);
+	sim.run(KP_SEC(5));
+	double worst = 0;
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned n = sim.random(10);
+		sim.restart(n, true, KP_SEC(1) + KP_MS(500) * (i % 8));
+		for (unsigned k = 0; k < 10; k++)
+			sim.connect(n, k);
+		for (unsigned k = 0; k < 40; k++) {
+			sim.run(KP_MS(500));
+			worst = std::min(worst, sim_worst_score(sim));
+		}
+		sim.publish(100);
+		for (kp_host *h : sim.nodes)
+			fake_drop_events(h);
+	}
+	sim.run(KP_SEC(5));
+	printf("%s: worst score %.2f, grafts in backoff %llu\n", GetParam().name, worst,
+	       (unsigned long long)sim.stat(KP_STAT_graft_backoff));
+	EXPECT_EQ(sim.stat(KP_STAT_graft_backoff), 0u);
+	EXPECT_EQ(sim.stat(KP_STAT_pruned_score), 0u);
+	EXPECT_EQ(worst, 0);
+	EXPECT_GT(sim.count.ratio(), 0.999);
+}
+
 /* The judge can condemn: a peer that grafts through its backoff is noticed under each set. */
 TEST_P(Day, misbehaviour_is_noticed)
 {

@@ -101,6 +101,25 @@ void GsSim::disconnect_all(unsigned node)
 	}
 }
 
+void GsSim::restart(unsigned node, bool goodbye, kp_time away)
+{
+	kp_host *h = nodes[node];
+	if (goodbye) {
+		kp_gs_svc_ops.on_stop(h->gs, net->now);
+		net->touch(h);
+		run(2 * opt.latency_max);
+	}
+	set_up(node, false);
+	run(KP_MS(1)); /* all streams are closed */
+	kp_gs_free(h->gs);
+	h->gs = nullptr;
+	run(away);
+	h->gs = kp_gs_new(h, &opt.params, net->now);
+	for (unsigned t = 0; t < opt.topics; t++)
+		fake_subscribe(h, sim_topic(t).c_str());
+	up[node] = true;
+}
+
 void GsSim::run(kp_time d)
 {
 	fake_run(net, net->now + d);

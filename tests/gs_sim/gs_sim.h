@@ -42,6 +42,8 @@ class GsSim
 	void publish(size_t bytes, int from = -1);
 	void set_up(unsigned node, bool up); /* down: all its connections end */
 	void disconnect_all(unsigned node);
+	/* The process ends, with a goodbye or without, and begins anew, knowing nothing. */
+	void restart(unsigned node, bool goodbye, kp_time away);
 	uint64_t stat(kp_stat which) const; /* of all nodes */
 	uint64_t hash() const;              /* of every node's trace */
 	size_t mesh(unsigned node, unsigned topic = 0) const;

@@ -58,6 +58,9 @@ extern "C" {
 #define GS_SPARE_MAX       4096u   /* free records of each kind; idle, they shrink to … */
 #define GS_SPARE_KEPT      128u    /* … these */
 #define GS_DIRECT_TICKS    300u
+/* A node that ends grafts nobody: its backoff is short, so that the next process under the same
+ * identity, which knows nothing of it, is not taken for one that disregards backoffs. */
+#define GS_GOODBYE_BACKOFF KP_SEC(1)
 #define GS_SCORES_MAX      16384u /* scores kept of peers that are gone */
 #define GS_SCORE_IPS       16u    /* addresses of one peer that P6 sees */
 #define GS_REJECTED_MAX    65536u /* ids of rejected messages */
@@ -528,7 +531,7 @@ void kp_mesh_fill(kp_gs *gs, kp_time now, gs_topic *t, unsigned want, bool outbo
 void kp_mesh_graft_early(kp_gs *gs, kp_time now, gs_member *m); /* while below D_low */
 void kp_mesh_graft_early_all(kp_gs *gs, kp_time now, gs_peer *p);
 void kp_mesh_join(kp_gs *gs, kp_time now, gs_topic *t);
-void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t);
+void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t, kp_time backoff_ns);
 void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic);
 void kp_mesh_on_prune(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *item);
 void kp_mesh_backoff(kp_gs *gs, gs_topic *t, const kp_peer_id *peer, kp_time until);

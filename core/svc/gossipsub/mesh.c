@@ -161,14 +161,13 @@ void kp_mesh_join(kp_gs *gs, kp_time now, gs_topic *t)
 		kp_mesh_fill(gs, now, t, gs->par.d - t->n_mesh, false);
 }
 
-void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t)
+void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t, kp_time backoff_ns)
 {
 	KP_LIST_EACH(it, tmp, &t->members)
 	{
 		gs_member *m = gs_member_in_topic(it);
 		if (m->in_mesh)
-			kp_mesh_prune(gs, now, m, gs->par.unsubscribe_backoff_ns,
-			              kp_gs_score(gs, m->p) >= 0.0);
+			kp_mesh_prune(gs, now, m, backoff_ns, kp_gs_score(gs, m->p) >= 0.0);
 	}
 }
 

@@ -312,7 +312,7 @@ static void router_on_stop(void *svc, kp_time now)
 		gs_topic *t = gs_topic_of(n);
 		if (!t->joined)
 			continue;
-		kp_mesh_leave(gs, now, t);
+		kp_mesh_leave(gs, now, t, GS_GOODBYE_BACKOFF);
 		kp_gs_topic_tell_all(gs, t, GS_CTL_UNSUBSCRIBE);
 	}
 	for (kp_map_node *n = kp_map_first(&gs->peers); n != NULL; n = kp_map_next(n))

@@ -250,7 +250,7 @@ kp_err kp_gs_unsubscribe(kp_gs *gs, kp_time now, kp_slice topic)
 	if (t == NULL || !t->joined)
 		return KP_E_NOTFOUND;
 	gs_topic_use(t);
-	kp_mesh_leave(gs, now, t);
+	kp_mesh_leave(gs, now, t, gs->par.unsubscribe_backoff_ns);
 	kp_gs_topic_tell_all(gs, t, GS_CTL_UNSUBSCRIBE);
 	topic_set_joined(gs, t, false);
 	/* its members now count as remote-only: no cap may be left exceeded */
