@@ -27,12 +27,20 @@ static void mem_raise_peak(kp_mem *m, uint64_t bytes)
 		; /* peak was reloaded; at most one turn per concurrent allocation */
 }
 
+/* Is this the call that a test wants to fail? */
+static bool mem_fails(const kp_mem *m, uint64_t call)
+{
+	uint64_t at = __atomic_load_n(&m->fail_at, __ATOMIC_RELAXED);
+	if (at == 0 || call < at)
+		return false;
+	return call == at || (m->fail_every != 0 && (call - at) % m->fail_every == 0);
+}
+
 bool kp_mem_charge(kp_mem *m, size_t n)
 {
 	uint64_t call = __atomic_add_fetch(&m->calls, 1, __ATOMIC_RELAXED);
 	uint64_t bytes = __atomic_add_fetch(&m->bytes, n, __ATOMIC_RELAXED);
-	uint64_t fail_at = __atomic_load_n(&m->fail_at, __ATOMIC_RELAXED);
-	if (call == fail_at || (m->bytes_max != 0 && bytes > m->bytes_max)) {
+	if (mem_fails(m, call) || (m->bytes_max != 0 && bytes > m->bytes_max)) {
 		__atomic_sub_fetch(&m->bytes, n, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&m->refused, 1, __ATOMIC_RELAXED);
 		return false;

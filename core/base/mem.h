@@ -10,12 +10,13 @@ extern "C" {
 #endif
 
 typedef struct kp_mem {
-	uint64_t bytes;     /* live, headers included; atomic */
-	uint64_t bytes_max; /* budget; 0 = none */
-	uint64_t peak;      /* highest `bytes` seen; atomic */
-	uint64_t calls;     /* allocations so far; atomic */
-	uint64_t fail_at;   /* the allocation of this number fails (first is 1); 0 = never */
-	uint64_t refused;   /* allocations refused for the budget or by fail_at; atomic */
+	uint64_t bytes;      /* live, headers included; atomic */
+	uint64_t bytes_max;  /* budget; 0 = none */
+	uint64_t peak;       /* highest `bytes` seen; atomic */
+	uint64_t calls;      /* allocations so far; atomic */
+	uint64_t fail_at;    /* the allocation of this number fails (first is 1); 0 = never */
+	uint64_t fail_every; /* with fail_at: and every so many after it; 0 = that one alone */
+	uint64_t refused;    /* allocations refused for the budget or by fail_at; atomic */
 } kp_mem;
 
 void kp_mem_init(kp_mem *m, uint64_t bytes_max);

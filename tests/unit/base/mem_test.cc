@@ -94,6 +94,20 @@ TEST(mem, fails_exactly_at_the_given_call)
 	}
 }
 
+TEST(mem, fails_at_every_nth_call_from_there)
+{
+	kp_mem m;
+	kp_mem_init(&m, 0);
+	m.fail_at = 2;
+	m.fail_every = 3;
+	for (uint64_t call = 1; call <= 12; call++) {
+		void *p = kp_mem_alloc(&m, 8);
+		EXPECT_EQ(p == nullptr, call % 3 == 2) << call;
+		kp_mem_free(&m, p);
+	}
+	EXPECT_EQ(m.refused, 4u);
+}
+
 TEST(mem, charge_without_allocation)
 {
 	kp_mem m;
