@@ -254,9 +254,22 @@ bool kp_engine_topic_at(const kp_engine *e, size_t n, kp_gs_topic_info *out)
 	return kp_gs_topic_at(e->gs, n, out);
 }
 
+bool kp_engine_route_at(const kp_engine *e, size_t n, kp_kad_entry *out)
+{
+	return e->kad != NULL && kp_kad_entry_at(e->kad, n, out);
+}
+
 size_t kp_engine_conn_count(const kp_engine *e)
 {
 	return e->n_open;
+}
+
+void kp_engine_serve(kp_engine *e, const kp_proto_ops *ops, const kp_proto *protos, size_t n,
+                     void *svc)
+{
+	KP_ASSERT(e->state == ENGINE_NEW);
+	kp_host_set_served(&e->host, e->now, ops, protos, n, svc);
+	e->addrs_changed = false; /* nobody has heard the old ones */
 }
 
 /* --- the pump

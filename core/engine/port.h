@@ -9,6 +9,7 @@
 
 #include "engine/config.h"
 #include "svc/gossipsub/gossipsub.h"
+#include "svc/kad/kad.h"
 #include "svc/pub.h"
 #include "svc/svc.h"
 
@@ -73,6 +74,11 @@ typedef struct kp_act {
  * bytes). */
 kp_err kp_engine_new(const kp_config *cfg, const uint8_t seed[32], kp_pool *pool, kp_crypto *crypto,
                      kp_time now, int64_t wall_ns, kp_engine **out, char *err_text, size_t err_cap);
+
+/* Before start: serves further protocols by the host's own ops, whose svc outlives the engine. For
+ * peers that behave in all but one protocol (sim/liar.c). */
+void kp_engine_serve(kp_engine *e, const kp_proto_ops *ops, const kp_proto *protos, size_t n,
+                     void *svc);
 
 /* Emits the LISTENs and starts services; dialling of bootnodes begins. */
 void kp_engine_start(kp_engine *e, kp_time now);
@@ -188,8 +194,10 @@ kp_err kp_engine_info(kp_engine *e, kp_time now, kp_slice what, const kp_host_st
 
 const kp_env *kp_engine_env(const kp_engine *e);
 
-/* Cheap views for hosts and checkers: the n-th own topic (false past the end), open connections. */
+/* Cheap views for hosts and checkers: the n-th own topic, the n-th entry of the routing table
+ * (false past the end), open connections. */
 bool kp_engine_topic_at(const kp_engine *e, size_t n, kp_gs_topic_info *out);
+bool kp_engine_route_at(const kp_engine *e, size_t n, kp_kad_entry *out);
 size_t kp_engine_conn_count(const kp_engine *e);
 
 #ifdef __cplusplus
