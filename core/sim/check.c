@@ -13,7 +13,7 @@ void sim_check_init(sim_check *c, kp_mem *mem, unsigned nodes)
 void sim_check_fini(sim_check *c)
 {
 	for (uint32_t i = 0; i < c->n; i++)
-		kp_mem_free(c->mem, c->messages[i].seen);
+		kp_mem_free(c->mem, c->messages[i].copies);
 	kp_mem_free(c->mem, c->messages);
 	kp_mem_free(c->mem, c->latency_ms);
 }
@@ -40,8 +40,8 @@ uint32_t sim_check_published(sim_check *c, kp_time now, uint32_t from)
 	}
 	sim_message *m = &c->messages[c->n];
 	memset(m, 0, sizeof *m);
-	m->seen = kp_mem_alloc(c->mem, c->nodes);
-	if (m->seen == NULL)
+	m->copies = kp_mem_alloc(c->mem, c->nodes * sizeof *m->copies);
+	if (m->copies == NULL)
 		return UINT32_MAX;
 	m->at = now;
 	m->from = from;
@@ -68,17 +68,38 @@ void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life
 		               (unsigned long long)message);
 		return;
 	}
-	sim_message *m = &c->messages[message];
-	uint8_t mark = (uint8_t)(life + 1);
+	const sim_message *m = &c->messages[message];
+	sim_copy *copy = &m->copies[node];
+	uint8_t mark = (uint8_t)(life % UINT8_MAX + 1);
 	if (m->from == node)
 		sim_check_fail(c, "node %u was given its own message %llu", node,
 		               (unsigned long long)message);
-	if (m->seen[node] == mark)
+	if (copy->life == mark)
 		sim_check_fail(c, "node %u was given message %llu twice", node,
 		               (unsigned long long)message);
-	if (m->seen[node] == 0)
-		check_latency(c, (float)((double)(now - m->at) / 1e6));
-	m->seen[node] = mark;
+	if (copy->life == 0)
+		copy->ms = (float)((double)(now - m->at) / 1e6);
+	copy->life = mark;
+}
+
+void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, const kp_sim_expect *expect,
+                        kp_sim_report *r)
+{
+	const sim_message *m = &c->messages[message];
+	const sim_copy *copy = &m->copies[node];
+	double at = (double)m->at / 1e9;
+	r->expected++;
+	if (copy->life == 0) {
+		if (expect->delivery >= 1.0)
+			sim_check_fail(c, "node %u was not given message %u of node %u at %.3f s",
+			               node, message, m->from, at);
+		return;
+	}
+	r->delivered++;
+	check_latency(c, copy->ms);
+	if (expect->latency_ms > 0 && (double)copy->ms > expect->latency_ms)
+		sim_check_fail(c, "node %u was given message %u of node %u at %.3f s after %.0f ms",
+		               node, message, m->from, at, (double)copy->ms);
 }
 
 /* Shell sort: no recursion, and total order since latencies are plain numbers. */
@@ -95,8 +116,15 @@ static void check_sort(float *a, uint64_t n)
 	}
 }
 
-void sim_check_latencies(sim_check *c, kp_sim_report *r)
+void sim_check_figures(sim_check *c, const kp_sim_expect *expect, kp_sim_report *r)
 {
+	r->delivery_ratio = r->expected ? (double)r->delivered / (double)r->expected : 1.0;
+	if (expect->struck && expect->delivery > 0 && r->expected == 0)
+		sim_check_fail(c, "no delivery counts, so nothing was proved");
+	if (r->delivery_ratio < expect->delivery)
+		sim_check_fail(c, "%llu of %llu deliveries, less than %.3f %%",
+		               (unsigned long long)r->delivered, (unsigned long long)r->expected,
+		               100 * expect->delivery);
 	if (c->n_latency == 0)
 		return;
 	check_sort(c->latency_ms, c->n_latency);

@@ -6,11 +6,17 @@
 #include "base/mem.h"
 #include "sim/sim.h"
 
+/* One node's copy of one message. */
+typedef struct sim_copy {
+	uint8_t life; /* of the node when it was delivered last, + 1; 0 = never */
+	float ms;     /* from publishing to the first delivery */
+} sim_copy;
+
 typedef struct sim_message {
 	kp_time at;
 	uint32_t from;
-	bool sent;     /* the node took it */
-	uint8_t *seen; /* per node: life in which it was delivered, + 1 */
+	bool sent;        /* the node took it */
+	sim_copy *copies; /* by node */
 } sim_message;
 
 typedef struct sim_check {
@@ -33,10 +39,14 @@ uint32_t sim_check_published(sim_check *c, kp_time now, uint32_t from);
 /* A node's application got it. life: of the node, so that a restarted one may get it again. */
 void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life, uint64_t message);
 
+/* This delivery should have happened: was it in time, and is it there at all? Counts it in r. */
+void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, const kp_sim_expect *expect,
+                        kp_sim_report *r);
+
 /* The first violation is kept. */
 void sim_check_fail(sim_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Sorts the latencies and fills the report's figures on them. */
-void sim_check_latencies(sim_check *c, kp_sim_report *r);
+/* After all sim_check_expected: ratio and percentiles of the report, judged by `expect`. */
+void sim_check_figures(sim_check *c, const kp_sim_expect *expect, kp_sim_report *r);
 
 #endif

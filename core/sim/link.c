@@ -4,6 +4,7 @@
 #include "sim/world.h"
 
 #define LINK_BYTES_PER_MS 12500u                 /* 100 Mbit/s */
+#define LINK_SLOW_PER_MS  32u                    /* 256 kbit/s */
 #define LINK_BUFFER       ((uint64_t)256 * 1024) /* unread bytes at which the writer waits */
 #define LINK_DIAL_TIMEOUT KP_SEC(5)
 
@@ -29,14 +30,25 @@ static kp_time link_latency(const sim_world *w, uint32_t a, uint32_t b)
 	return KP_MS(5) + kp_siphash13(raw, ends, sizeof ends) % KP_MS(45);
 }
 
-bool sim_link_cut_off(const sim_world *w, uint32_t from, uint32_t to)
+bool sim_link_cut_off(sim_world *w, uint32_t from, uint32_t to)
 {
-	bool two_way = sim_has(w, KP_SIM_FAULT_partition),
-	     one_way = sim_has(w, KP_SIM_FAULT_oneway);
-	if ((!two_way && !one_way) || w->now < sim_fault_begin(w) || w->now >= sim_fault_heal(w))
+	unsigned cuts = w->opt.faults & ((unsigned)KP_SIM_FAULT_partition | KP_SIM_FAULT_oneway);
+	if (cuts == 0 || !sim_fault_now(w) || w->opt.broken == KP_SIM_BREAK_idle)
 		return false;
 	bool left = from < w->opt.nodes / 2, right = to < w->opt.nodes / 2;
-	return left != right && (two_way || left);
+	if (left == right || (!(cuts & KP_SIM_FAULT_partition) && !left))
+		return false;
+	w->struck |= cuts;
+	return true;
+}
+
+/* Bytes that the line between two nodes takes in a millisecond. */
+static kp_time link_rate(sim_world *w, uint32_t a, uint32_t b)
+{
+	if (!sim_fault_hurts(w, KP_SIM_FAULT_slow, a) && !sim_fault_hurts(w, KP_SIM_FAULT_slow, b))
+		return LINK_BYTES_PER_MS;
+	w->struck |= KP_SIM_FAULT_slow;
+	return LINK_SLOW_PER_MS;
 }
 
 sim_ep *sim_ep_of(sim_world *w, uint32_t n, kp_id id, uint32_t *index)
@@ -66,6 +78,7 @@ static kp_err link_bind(sim_world *w, uint32_t index, kp_id id)
 		node->eps = grown;
 		node->n_eps = n;
 	}
+	KP_ASSERT(node->eps[id.slot] == UINT32_MAX || sim_broken(w, KP_SIM_BREAK_socket, ep->node));
 	node->eps[id.slot] = index;
 	ep->id = id;
 	ep->open = true;
@@ -90,18 +103,26 @@ static kp_err link_new_pair(sim_world *w, uint32_t *first)
 	return KP_OK;
 }
 
-static uint32_t link_find_node(const sim_world *w, const kp_addr *to)
+/* Node n lives at 10.x.y.z with n in the last three bytes. UINT32_MAX = no such machine. */
+static uint32_t link_machine(const sim_world *w, const kp_addr *to)
 {
-	for (uint32_t i = 0; i < w->opt.nodes; i++)
-		if (w->nodes[i].engine != NULL && w->nodes[i].addr.port == to->port &&
-		    memcmp(w->nodes[i].addr.ip, to->ip, 4) == 0)
-			return i;
-	return UINT32_MAX;
+	uint32_t n = (uint32_t)to->ip[1] << 16 | (uint32_t)to->ip[2] << 8 | to->ip[3];
+	return to->family == 4 && to->ip[0] == 10 && n < w->opt.nodes ? n : UINT32_MAX;
+}
+
+/* How long until a dial fails; 0 = it will not. A machine without power never answers. */
+static kp_time link_refusal(sim_world *w, uint32_t from, uint32_t to, const kp_addr *addr)
+{
+	if (to == UINT32_MAX || w->nodes[to].silent || sim_link_cut_off(w, from, to) ||
+	    sim_link_cut_off(w, to, from))
+		return LINK_DIAL_TIMEOUT;
+	bool listens = w->nodes[to].engine != NULL && w->nodes[to].addr.port == addr->port;
+	return listens ? 0 : KP_MS(20);
 }
 
 kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to)
 {
-	uint32_t first, target = link_find_node(w, to);
+	uint32_t first, target = link_machine(w, to);
 	if (link_new_pair(w, &first) != KP_OK)
 		return KP_E_NOMEM;
 	sim_ep *ep = &w->eps[first], *far = &w->eps[first + 1];
@@ -109,11 +130,10 @@ kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to)
 	ep->life = w->nodes[n].life;
 	if (link_bind(w, first, id) != KP_OK)
 		return KP_E_NOMEM;
-	if (target == UINT32_MAX || sim_link_cut_off(w, n, target) ||
-	    sim_link_cut_off(w, target, n)) {
+	kp_time refusal = link_refusal(w, n, target, to);
+	if (refusal > 0) {
 		far->node = UINT32_MAX;
-		kp_time wait = target == UINT32_MAX ? KP_MS(20) : LINK_DIAL_TIMEOUT;
-		sim_at(w, w->now + wait,
+		sim_at(w, w->now + refusal,
 		       (sim_event){.kind = SIM_DIALED,
 		                   .node = n,
 		                   .life = ep->life,
@@ -130,6 +150,30 @@ kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to)
 	       (sim_event){
 	               .kind = SIM_DIALED, .node = n, .life = ep->life, .ep = first, .arg = KP_OK});
 	return KP_OK;
+}
+
+static void link_written_later(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_at(w, KP_MAX(w->now, ep->busy_until),
+	       (sim_event){.kind = SIM_WRITTEN, .node = ep->node, .life = ep->life, .ep = index});
+}
+
+static void link_unbind(sim_world *w, uint32_t index)
+{
+	sim_ep *ep = &w->eps[index];
+	sim_node *node = &w->nodes[ep->node];
+	if (ep->open && ep->id.slot < node->n_eps && node->eps[ep->id.slot] == index)
+		node->eps[ep->id.slot] = UINT32_MAX;
+	ep->open = false;
+	ep->gone = true;
+	sim_link_free(w, index);
+	/* whoever waits for this end to read waits no longer */
+	sim_ep *far = &w->eps[ep->other];
+	if (far->open && far->write_held) {
+		far->write_held = false;
+		link_written_later(w, ep->other);
+	}
 }
 
 void sim_link_accept(sim_world *w, uint32_t index)
@@ -166,12 +210,14 @@ void sim_link_dialed(sim_world *w, uint32_t index, kp_err err)
 	sim_ep *ep = &w->eps[index];
 	if (!ep->open)
 		return;
+	kp_id id = ep->id;
+	uint32_t n = ep->node;
 	if (err == KP_OK) {
 		ep->reading = true;
 		sim_link_want_read(w, index);
+	} else {
+		link_unbind(w, index); /* the error ends the id */
 	}
-	kp_id id = ep->id;
-	uint32_t n = ep->node;
 	kp_engine_on_dialed(w->nodes[n].engine, w->now, id, &w->nodes[n].addr, err);
 }
 
@@ -201,30 +247,38 @@ static void link_append(sim_world *w, uint32_t to, kp_slice data, kp_time at, bo
 static kp_time link_arrival(sim_world *w, sim_ep *ep, size_t n)
 {
 	kp_time start = KP_MAX(w->now, ep->busy_until);
-	ep->busy_until = start + KP_MS(n) / LINK_BYTES_PER_MS;
-	return ep->busy_until + link_latency(w, ep->node, w->eps[ep->other].node);
+	uint32_t to = w->eps[ep->other].node;
+	ep->busy_until = start + KP_MS(n) / link_rate(w, ep->node, to);
+	return ep->busy_until + link_latency(w, ep->node, to);
 }
 
-static void link_written_later(sim_world *w, uint32_t index)
+/* Has the far end closed, or has the node that it belonged to gone? */
+static bool link_is_dead(const sim_world *w, const sim_ep *far)
 {
-	sim_ep *ep = &w->eps[index];
-	sim_at(w, KP_MAX(w->now, ep->busy_until),
-	       (sim_event){.kind = SIM_WRITTEN, .node = ep->node, .life = ep->life, .ep = index});
+	return far->node == UINT32_MAX || far->gone || w->nodes[far->node].engine == NULL ||
+	       w->nodes[far->node].life != far->life;
+}
+
+static void link_reset_later(sim_world *w, uint32_t index, kp_time wait)
+{
+	const sim_ep *ep = &w->eps[index];
+	sim_at(w, w->now + wait,
+	       (sim_event){.kind = SIM_LOST, .node = ep->node, .life = ep->life, .ep = index});
 }
 
 void sim_link_write(sim_world *w, uint32_t index, kp_slice data)
 {
 	sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
-	KP_ASSERT(!ep->writing);
+	KP_ASSERT(!ep->writing && ep->open);
 	ep->writing = true;
 	w->nodes[ep->node].bytes += data.n;
-	if (far->node != UINT32_MAX) {
-		uint32_t other = ep->other;
-		kp_time at = link_arrival(w, ep, data.n);
-		link_append(w, other, data, at, false);
-		ep = &w->eps[index];
-		far = &w->eps[other];
-	}
+	kp_time at = link_arrival(w, ep, data.n);
+	if (!link_is_dead(w, far))
+		link_append(w, ep->other, data, at, false);
+	else if (!w->nodes[far->node].silent)
+		link_reset_later(w, index, 2 * link_latency(w, ep->node, far->node));
+	else
+		far->queued += data.n; /* nobody acknowledges it: it stays in our buffer */
 	ep->write_held = far->queued > LINK_BUFFER;
 	if (!ep->write_held)
 		link_written_later(w, index);
@@ -242,24 +296,8 @@ void sim_link_written(sim_world *w, uint32_t index)
 void sim_link_finish(sim_world *w, uint32_t index)
 {
 	sim_ep *ep = &w->eps[index];
-	if (w->eps[ep->other].node != UINT32_MAX)
+	if (!link_is_dead(w, &w->eps[ep->other]))
 		link_append(w, ep->other, kp_slice_none(), link_arrival(w, ep, 0), true);
-}
-
-static void link_unbind(sim_world *w, uint32_t index)
-{
-	sim_ep *ep = &w->eps[index];
-	sim_node *node = &w->nodes[ep->node];
-	if (ep->open && ep->id.slot < node->n_eps && node->eps[ep->id.slot] == index)
-		node->eps[ep->id.slot] = UINT32_MAX;
-	ep->open = false;
-	sim_link_free(w, index);
-	/* whoever waits for this end to read waits no longer */
-	sim_ep *far = &w->eps[ep->other];
-	if (far->open && far->write_held) {
-		far->write_held = false;
-		link_written_later(w, ep->other);
-	}
 }
 
 void sim_link_close(sim_world *w, uint32_t index)
@@ -270,13 +308,14 @@ void sim_link_close(sim_world *w, uint32_t index)
 
 void sim_link_cut(sim_world *w, uint32_t index)
 {
-	sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
+	const sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
 	if (far->node != UINT32_MAX)
-		sim_at(w, w->now + link_latency(w, ep->node, far->node),
-		       (sim_event){.kind = SIM_LOST,
-		                   .node = far->node,
-		                   .life = far->life,
-		                   .ep = ep->other});
+		link_reset_later(w, ep->other, link_latency(w, ep->node, far->node));
+	link_unbind(w, index);
+}
+
+void sim_link_drop(sim_world *w, uint32_t index)
+{
 	link_unbind(w, index);
 }
 
@@ -311,6 +350,43 @@ static void link_pop(sim_world *w, sim_ep *ep)
 	kp_mem_free(&w->mem, c);
 }
 
+/* Until when nothing is read here although bytes have arrived; 0 = read now. */
+static kp_time link_hindrance(sim_world *w, const sim_ep *ep)
+{
+	if (sim_link_cut_off(w, w->eps[ep->other].node, ep->node))
+		return sim_fault_heal(w);
+	if (sim_fault_hurts(w, KP_SIM_FAULT_deaf, ep->node) && sim_fault_now(w) &&
+	    w->opt.broken != KP_SIM_BREAK_idle) {
+		w->struck |= KP_SIM_FAULT_deaf;
+		return sim_fault_heal(w);
+	}
+	return w->now < ep->stalled_until ? ep->stalled_until : 0;
+}
+
+/* Fills the engine's buffer as recv would. */
+static size_t link_take(sim_world *w, sim_ep *ep, uint8_t *buf, size_t cap)
+{
+	size_t got = 0;
+	bool cut = sim_has(w, KP_SIM_FAULT_split) && kp_rng_below(&w->rng, 4) == 0;
+	while (got < cap && ep->head != NULL && ep->head->at <= w->now && !ep->head->eof) {
+		struct sim_chunk *c = ep->head;
+		size_t take = KP_MIN(cap - got, c->n - c->off);
+		if (cut)
+			take = 1 + (size_t)kp_rng_below(&w->rng, take);
+		memcpy(buf + got, chunk_bytes(c) + c->off, take);
+		got += take;
+		c->off += (uint32_t)take;
+		if (c->off == c->n)
+			link_pop(w, ep);
+		if (cut) {
+			w->struck |= KP_SIM_FAULT_split;
+			break;
+		}
+	}
+	ep->queued -= got;
+	return got;
+}
+
 /* One read of what has arrived, as a socket would give it. */
 void sim_link_read(sim_world *w, uint32_t index)
 {
@@ -318,10 +394,10 @@ void sim_link_read(sim_world *w, uint32_t index)
 	ep->read_set = false;
 	if (!ep->open || !ep->reading || ep->head == NULL)
 		return;
-	uint32_t from = w->eps[ep->other].node, n = ep->node;
-	if (w->now < ep->stalled_until || sim_link_cut_off(w, from, n)) {
-		ep->stalled_until = KP_MAX(ep->stalled_until,
-		                           sim_link_cut_off(w, from, n) ? sim_fault_heal(w) : 0);
+	kp_engine *engine = w->nodes[ep->node].engine;
+	kp_time until = link_hindrance(w, ep);
+	if (until > 0) {
+		ep->stalled_until = until;
 		sim_link_want_read(w, index);
 		return;
 	}
@@ -330,26 +406,12 @@ void sim_link_read(sim_world *w, uint32_t index)
 	if (ep->head->eof) {
 		link_pop(w, ep);
 	} else {
-		uint8_t *buf = kp_engine_rx_buf(w->nodes[n].engine, id, &cap);
+		uint8_t *buf = kp_engine_rx_buf(engine, id, &cap);
 		if (buf == NULL) { /* READ_RESUME follows */
 			ep->reading = false;
 			return;
 		}
-		bool cut = sim_has(w, KP_SIM_FAULT_split) && kp_rng_below(&w->rng, 4) == 0;
-		while (got < cap && ep->head != NULL && ep->head->at <= w->now && !ep->head->eof) {
-			struct sim_chunk *c = ep->head;
-			size_t take = KP_MIN(cap - got, c->n - c->off);
-			if (cut)
-				take = 1 + (size_t)kp_rng_below(&w->rng, take);
-			memcpy(buf + got, chunk_bytes(c) + c->off, take);
-			got += take;
-			c->off += (uint32_t)take;
-			if (c->off == c->n)
-				link_pop(w, ep);
-			if (cut)
-				break;
-		}
-		ep->queued -= got;
+		got = link_take(w, ep, buf, cap);
 		sim_ep *far = &w->eps[ep->other];
 		if (far->open && far->write_held && ep->queued <= LINK_BUFFER) {
 			far->write_held = false;
@@ -357,7 +419,7 @@ void sim_link_read(sim_world *w, uint32_t index)
 		}
 	}
 	sim_mix(w, index, got);
-	kp_engine_on_read(w->nodes[n].engine, w->now, id, got);
+	kp_engine_on_read(engine, w->now, id, got);
 	sim_link_want_read(w, index);
 }
 

@@ -3,20 +3,33 @@
 
 #include <stdio.h>
 
-#define NODE_TOPIC      "sim"
-#define NODE_PUMP_MAX   1000000u /* actions of one pump; more is an endless loop */
-#define NODE_WALL_START INT64_C(1700000000000000000)
+#define NODE_TOPIC       "sim"
+#define NODE_PUMP_MAX    1000000u /* actions of one pump; more is an endless loop */
+#define NODE_WALL_START  INT64_C(1700000000000000000)
+#define NODE_INBOX_MAX   64u /* events that wait for an application that takes none */
+#define NODE_MESSAGE_MAX 57000u
 
 /* 10.x.y.z, one address a node; a restarted node takes another port. */
-static void node_address(sim_node *node, uint32_t n)
+static void node_address(uint32_t n, uint32_t life, kp_addr *out)
 {
-	memset(&node->addr, 0, sizeof node->addr);
-	node->addr.family = 4;
-	node->addr.ip[0] = 10;
-	node->addr.ip[1] = (uint8_t)(n >> 16);
-	node->addr.ip[2] = (uint8_t)(n >> 8);
-	node->addr.ip[3] = (uint8_t)n;
-	node->addr.port = (uint16_t)(4000 + node->life);
+	memset(out, 0, sizeof *out);
+	out->family = 4;
+	out->ip[0] = 10;
+	out->ip[1] = (uint8_t)(n >> 16);
+	out->ip[2] = (uint8_t)(n >> 8);
+	out->ip[3] = (uint8_t)n;
+	out->port = (uint16_t)(4000 + life);
+}
+
+/* As a dialable text: where node n is in its first life. */
+static void node_bootstrap_text(const sim_world *w, uint32_t n, char *out, size_t cap)
+{
+	char id[KP_PEER_ID_TEXT_MAX];
+	kp_addr a;
+	node_address(n, 1, &a);
+	kp_peer_id_text(&w->nodes[n].peer, id);
+	snprintf(out, cap, "/ip4/%u.%u.%u.%u/tcp/%u/p2p/%s", a.ip[0], a.ip[1], a.ip[2], a.ip[3],
+	         a.port, id);
 }
 
 static kp_err node_set(kp_config *cfg, const char *key, const char *value)
@@ -25,21 +38,69 @@ static kp_err node_set(kp_config *cfg, const char *key, const char *value)
 	return kp_config_set(cfg, kp_slice_str(key), kp_slice_str(value), why, sizeof why);
 }
 
-static kp_config *node_config(sim_world *w, sim_node *node, uint32_t n, const char *identity)
+static kp_err node_set_bootstrap(const sim_world *w, kp_config *cfg, uint32_t n, uint32_t other)
 {
+	char text[160];
+	if (other == n)
+		return KP_OK;
+	node_bootstrap_text(w, other, text, sizeof text);
+	return node_set(cfg, "bootstrap", text);
+}
+
+/* The first node, which never moves; with `meet` also the next two on both sides. */
+static kp_err node_set_bootstraps(const sim_world *w, kp_config *cfg, uint32_t n)
+{
+	uint32_t nodes = w->opt.nodes;
+	kp_err r = node_set_bootstrap(w, cfg, n, 0);
+	for (uint32_t i = 1; sim_has(w, KP_SIM_FAULT_meet) && i <= 2 && r == KP_OK; i++) {
+		r = node_set_bootstrap(w, cfg, n, (n + i) % nodes);
+		if (r == KP_OK)
+			r = node_set_bootstrap(w, cfg, n, (n + nodes - i % nodes) % nodes);
+	}
+	return r;
+}
+
+/* What is wrong on purpose with this node's configuration. */
+static kp_err node_set_broken(const sim_world *w, kp_config *cfg, uint32_t n)
+{
+	static const struct {
+		kp_sim_break what;
+		const char *key, *value;
+	} wrong[] = {{KP_SIM_BREAK_overmesh, "gossipsub.d_high", "64"},
+	             {KP_SIM_BREAK_overmesh, "gossipsub.d", "32"},
+	             {KP_SIM_BREAK_overmesh, "gossipsub.d_low", "24"},
+	             {KP_SIM_BREAK_undermesh, "gossipsub.d_out", "0"},
+	             {KP_SIM_BREAK_undermesh, "gossipsub.d_score", "0"},
+	             {KP_SIM_BREAK_undermesh, "gossipsub.d_low", "0"},
+	             {KP_SIM_BREAK_undermesh, "gossipsub.d", "1"},
+	             {KP_SIM_BREAK_undermesh, "gossipsub.d_high", "1"}};
+	kp_err r = KP_OK;
+	for (size_t i = 0; i < KP_COUNT_OF(wrong) && r == KP_OK; i++)
+		if (sim_broken(w, wrong[i].what, n))
+			r = node_set(cfg, wrong[i].key, wrong[i].value);
+	return r;
+}
+
+static kp_config *node_config(const sim_world *w, uint32_t n, const char *identity)
+{
+	const kp_addr *a = &w->nodes[n].addr;
 	char listen[64];
 	kp_config *cfg = kp_config_new();
 	if (cfg == NULL)
 		return NULL;
-	snprintf(listen, sizeof listen, "/ip4/10.%u.%u.%u/tcp/%u", node->addr.ip[1],
-	         node->addr.ip[2], node->addr.ip[3], node->addr.port);
+	snprintf(listen, sizeof listen, "/ip4/%u.%u.%u.%u/tcp/%u", a->ip[0], a->ip[1], a->ip[2],
+	         a->ip[3], a->port);
 	kp_err r = node_set(cfg, "listen", listen);
 	if (r == KP_OK)
 		r = node_set(cfg, "topic", NODE_TOPIC);
 	if (r == KP_OK)
 		r = node_set(cfg, "identity", identity);
-	if (r == KP_OK && n > 0)
-		r = node_set(cfg, "bootstrap", w->bootstrap);
+	if (r == KP_OK && sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
+		r = node_set(cfg, "kad.mode", "client"); /* liar.c serves it instead */
+	if (r == KP_OK)
+		r = node_set_bootstraps(w, cfg, n);
+	if (r == KP_OK)
+		r = node_set_broken(w, cfg, n);
 	if (r != KP_OK) {
 		kp_config_free(cfg);
 		return NULL;
@@ -59,9 +120,9 @@ static kp_err node_new_engine(sim_world *w, sim_node *node, uint32_t n)
 	if (node->pool == NULL || node->crypto == NULL)
 		return KP_E_NOMEM;
 	kp_identity_from_seed(node->crypto, node->seed, &identity);
-	node->peer = identity.id;
+	KP_ASSERT(kp_peer_id_eq(&node->peer, &identity.id));
 	kp_identity_text(&identity, text);
-	kp_config *cfg = node_config(w, node, n, text);
+	kp_config *cfg = node_config(w, n, text);
 	if (cfg == NULL)
 		return KP_E_NOMEM;
 	kp_err r = kp_engine_new(cfg, seed, node->pool, node->crypto, w->now,
@@ -76,42 +137,92 @@ static kp_err node_new_engine(sim_world *w, sim_node *node, uint32_t n)
 kp_err sim_node_start(sim_world *w, uint32_t n)
 {
 	sim_node *node = &w->nodes[n];
+	if (node->leaving && node->engine != NULL && kp_engine_stopped(node->engine))
+		sim_node_free(w, n); /* nothing has happened to it since */
 	if (node->engine != NULL || node->dead)
 		return KP_OK;
 	node->life++;
-	node_address(node, n);
+	node_address(n, node->life, &node->addr);
 	kp_err r = node_new_engine(w, node, n);
 	if (r != KP_OK)
 		return r;
-	if (n == 0 && w->bootstrap[0] == '\0') {
-		char id[KP_PEER_ID_TEXT_MAX];
-		kp_peer_id_text(&node->peer, id);
-		snprintf(w->bootstrap, sizeof w->bootstrap, "/ip4/10.0.0.0/tcp/%u/p2p/%s",
-		         node->addr.port, id);
-	}
 	node->up_since = w->now;
 	node->tick_at = KP_NEVER;
 	node->accept_paused = false;
+	node->leaving = false;
+	node->silent = false;
+	node->mesh_off = 0;
+	if (sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
+		r = sim_liar_new(w, n);
 	kp_engine_start(node->engine, w->now);
 	sim_node_pump(w, n);
-	return KP_OK;
+	return r;
 }
 
 /* --- events to the application -------------------------------------------------------------------
  */
 
+static void node_message(sim_world *w, uint32_t n, uint64_t message)
+{
+	const sim_node *node = &w->nodes[n];
+	kp_time now = w->now;
+	if (sim_broken(w, KP_SIM_BREAK_lose, n) && message % 10 == 0)
+		return;
+	if (sim_broken(w, KP_SIM_BREAK_late, n))
+		now += KP_SEC(30);
+	if (sim_broken(w, KP_SIM_BREAK_invent, n))
+		message += UINT64_C(1) << 40;
+	if (sim_broken(w, KP_SIM_BREAK_own, n))
+		n = w->check.messages[message].from;
+	sim_check_delivered(&w->check, now, n, node->life, message);
+	if (sim_broken(w, KP_SIM_BREAK_twice, n))
+		sim_check_delivered(&w->check, now, n, node->life, message);
+}
+
+static void node_take_one(sim_world *w, uint32_t n, bool seen)
+{
+	sim_node *node = &w->nodes[n];
+	kp_event *ev = node->inbox;
+	kp_slice payload = ev->f[KP_F_PAYLOAD];
+	uint64_t message = 0;
+	node->inbox = ev->next;
+	if (node->inbox == NULL)
+		node->inbox_tail = NULL;
+	node->n_inbox--;
+	if (seen && ev->type == KP_EV_MESSAGE) {
+		KP_ASSERT(payload.n >= sizeof message);
+		memcpy(&message, payload.p, sizeof message);
+		node_message(w, n, message);
+	}
+	kp_event_free(ev);
+}
+
+void sim_node_take(sim_world *w, uint32_t n)
+{
+	if (sim_fault_hurts(w, KP_SIM_FAULT_fullbox, n) && sim_fault_now(w) &&
+	    w->opt.broken != KP_SIM_BREAK_idle)
+		return;
+	while (w->nodes[n].n_inbox > 0)
+		node_take_one(w, n, true);
+}
+
+/* Policy drop_old: the newest event always has a place. */
 static void node_on_event(sim_world *w, uint32_t n, kp_event *ev)
 {
 	sim_node *node = &w->nodes[n];
-	kp_slice payload = ev->f[KP_F_PAYLOAD];
-	uint64_t message = 0;
 	sim_mix(w, ev->type, (uint64_t)ev->code);
-	if (ev->type == KP_EV_MESSAGE) {
-		KP_ASSERT(payload.n >= sizeof message);
-		memcpy(&message, payload.p, sizeof message);
-		sim_check_delivered(&w->check, w->now, n, node->life, message);
+	ev->next = NULL;
+	if (node->inbox_tail != NULL)
+		node->inbox_tail->next = ev;
+	else
+		node->inbox = ev;
+	node->inbox_tail = ev;
+	node->n_inbox++;
+	sim_node_take(w, n);
+	if (node->n_inbox > NODE_INBOX_MAX && w->opt.broken != KP_SIM_BREAK_hoard) {
+		w->struck |= KP_SIM_FAULT_fullbox;
+		node_take_one(w, n, false);
 	}
-	kp_event_free(ev);
 }
 
 /* --- actions
@@ -127,6 +238,7 @@ static void node_listen(sim_world *w, uint32_t n, const kp_act *act)
 static void node_job(sim_world *w, uint32_t n, kp_job *job)
 {
 	kp_time slow = sim_has(w, KP_SIM_FAULT_jobs) ? KP_MS(50) : KP_US(300);
+	w->struck |= w->opt.faults & (unsigned)KP_SIM_FAULT_jobs;
 	job->run(job);
 	sim_at(w, w->now + KP_US(50) + kp_rng_below(&w->rng, slow),
 	       (sim_event){.kind = SIM_JOB, .node = n, .life = w->nodes[n].life, .job = job});
@@ -135,17 +247,24 @@ static void node_job(sim_world *w, uint32_t n, kp_job *job)
 static void node_close(sim_world *w, uint32_t n, kp_id id)
 {
 	uint32_t index;
-	if (sim_ep_of(w, n, id, &index) != NULL)
+	if (sim_ep_of(w, n, id, &index) == NULL)
+		sim_check_fail(&w->check, "node %u closes connection %u.%u, which is closed", n,
+		               id.slot, id.gen);
+	else if (!sim_broken(w, KP_SIM_BREAK_socket, n))
 		sim_link_close(w, index);
-	kp_engine_on_closed(w->nodes[n].engine, w->now, id, KP_OK);
+	if (!sim_broken(w, KP_SIM_BREAK_stuck, n))
+		kp_engine_on_closed(w->nodes[n].engine, w->now, id, KP_OK);
 }
 
 static void node_act_on_link(sim_world *w, uint32_t n, const kp_act *act)
 {
 	uint32_t index;
 	sim_ep *ep = sim_ep_of(w, n, act->id, &index);
-	if (ep == NULL)
-		return; /* the reset is already on its way to the engine */
+	if (ep == NULL) {
+		sim_check_fail(&w->check, "node %u acts (%d) on connection %u.%u, which is closed",
+		               n, (int)act->kind, act->id.slot, act->id.gen);
+		return;
+	}
 	switch (act->kind) {
 	case KP_ACT_WRITE:
 		sim_link_write(w, index, act->u.data);
@@ -197,9 +316,25 @@ static void node_act(sim_world *w, uint32_t n, const kp_act *act)
 	}
 }
 
+/* The fault `nomem`, by the allocator that all of a node's memory comes from. */
+static void node_arm_allocator(sim_world *w, uint32_t n)
+{
+	kp_mem *mem = kp_pool_mem(w->nodes[n].pool);
+	if (!sim_fault_now(w) || w->opt.broken == KP_SIM_BREAK_idle) {
+		mem->fail_at = mem->fail_every = 0;
+	} else if (mem->fail_at == 0) {
+		mem->fail_at = mem->calls + w->opt.fail_every;
+		mem->fail_every = w->opt.fail_every;
+	}
+	if (mem->refused > 0)
+		w->struck |= KP_SIM_FAULT_nomem;
+}
+
 void sim_node_pump(sim_world *w, uint32_t n)
 {
 	sim_node *node = &w->nodes[n];
+	if (sim_has(w, KP_SIM_FAULT_nomem))
+		node_arm_allocator(w, n);
 	kp_act act;
 	uint32_t done = 0;
 	while (kp_engine_poll(node->engine, w->now, &act)) {
@@ -225,7 +360,7 @@ void sim_node_pump(sim_world *w, uint32_t n)
 void sim_node_publish(sim_world *w, uint32_t n, uint32_t message)
 {
 	sim_node *node = &w->nodes[n];
-	uint8_t payload[65536];
+	uint8_t payload[NODE_MESSAGE_MAX];
 	uint64_t number = message;
 	size_t size = KP_MIN(w->opt.size, sizeof payload);
 	kp_rng_fill(&w->rng, payload, KP_MIN(size, 64)); /* content ids must differ */
@@ -241,29 +376,41 @@ void sim_node_publish(sim_world *w, uint32_t n, uint32_t message)
 	}
 	w->check.messages[message].sent = true;
 	kp_engine_publish(node->engine, w->now, p);
-	sim_node_pump(w, n);
 }
 
-static void node_count_life(sim_node *node)
+/* What the engine holds that a life adds to the run's sums. */
+static void node_count_life(sim_world *w, sim_node *node)
 {
-	const kp_stats *s = kp_engine_env(node->engine)->stats;
-	node->received += s->v[KP_STAT_received];
-	node->duplicates += s->v[KP_STAT_duplicates];
+	const kp_stats *stats = kp_engine_env(node->engine)->stats;
+	for (size_t i = 0; i < KP_STAT_COUNT; i++)
+		w->stats.v[i] += stats->v[i];
+	node->memory_peak = KP_MAX(node->memory_peak, kp_pool_mem(node->pool)->peak);
 }
 
-/* Frees a stopped engine and proves that every block came back. */
+/* Frees a stopped engine and proves that every socket and every block came back. */
 void sim_node_free(sim_world *w, uint32_t n)
 {
 	sim_node *node = &w->nodes[n];
 	if (node->engine == NULL)
 		return;
 	sim_mix(w, kp_engine_env(node->engine)->trace->hash, n);
-	node_count_life(node);
+	while (node->n_inbox > 0)
+		node_take_one(w, n, false);
+	node_count_life(w, node);
 	kp_engine_free(node->engine);
 	node->engine = NULL;
+	sim_liar_free(w, n);
+	for (uint32_t slot = 0; slot < node->n_eps; slot++) {
+		if (node->eps[slot] == UINT32_MAX)
+			continue;
+		sim_check_fail(&w->check, "node %u left a connection open", n);
+		sim_link_drop(w, node->eps[slot]);
+	}
+	kp_block *kept = sim_broken(w, KP_SIM_BREAK_leak, n) ? kp_block_new(node->pool, 1) : NULL;
 	if (kp_pool_blocks_live(node->pool) != 0)
 		sim_check_fail(&w->check, "node %u leaked %llu blocks", n,
 		               (unsigned long long)kp_pool_blocks_live(node->pool));
+	kp_block_unref(kept);
 	kp_pool_close(node->pool);
 	node->crypto->ops->free(node->crypto);
 	node->down_since = w->now;
@@ -273,51 +420,71 @@ void sim_node_stop(sim_world *w, uint32_t n)
 {
 	if (w->nodes[n].engine == NULL)
 		return;
+	w->nodes[n].leaving = true;
 	kp_engine_stop(w->nodes[n].engine, w->now, KP_SEC(2));
 	sim_node_pump(w, n);
 }
 
-/* Dies without a word: every connection is cut, and the engine's last actions reach nobody. */
-void sim_node_crash(sim_world *w, uint32_t n)
+static void node_cut_all(sim_world *w, uint32_t n, bool silent)
+{
+	sim_node *node = &w->nodes[n];
+	for (uint32_t slot = 0; slot < node->n_eps; slot++) {
+		if (node->eps[slot] == UINT32_MAX)
+			continue;
+		kp_id id = w->eps[node->eps[slot]].id;
+		if (silent)
+			sim_link_drop(w, node->eps[slot]);
+		else
+			sim_link_cut(w, node->eps[slot]);
+		kp_engine_on_closed(node->engine, w->now, id, KP_E_UNREACHABLE);
+	}
+}
+
+/* Jobs under way have been run already: the engine must have all of them back. */
+static void node_return_jobs(sim_world *w, uint32_t n)
+{
+	const sim_node *node = &w->nodes[n];
+	for (uint32_t i = 0; i < w->n_heap; i++) {
+		sim_event *ev = &w->heap[i];
+		if (ev->kind != SIM_JOB || ev->node != n || ev->life != node->life || !ev->job)
+			continue;
+		kp_engine_on_job_done(node->engine, w->now, ev->job);
+		ev->job = NULL;
+	}
+}
+
+/* The engine's last actions reach nobody. */
+static void node_drain(sim_world *w, uint32_t n)
+{
+	kp_engine *e = w->nodes[n].engine;
+	kp_act act;
+	uint32_t done = 0;
+	while (kp_engine_poll(e, w->now, &act) && ++done < NODE_PUMP_MAX) {
+		if (act.kind == KP_ACT_EVENT) {
+			kp_event_free(act.u.event);
+		} else if (act.kind == KP_ACT_DIAL) {
+			kp_engine_on_dialed(e, w->now, act.id, NULL, KP_E_UNREACHABLE);
+		} else if (act.kind == KP_ACT_CLOSE) {
+			kp_engine_on_closed(e, w->now, act.id, KP_OK);
+		} else if (act.kind == KP_ACT_RESOLVE) {
+			kp_engine_on_resolved(e, w->now, act.id, NULL, 0, KP_E_CANCELED);
+		} else if (act.kind == KP_ACT_JOB) {
+			act.u.job->run(act.u.job);
+			kp_engine_on_job_done(e, w->now, act.u.job);
+		}
+	}
+}
+
+void sim_node_crash(sim_world *w, uint32_t n, bool silent)
 {
 	sim_node *node = &w->nodes[n];
 	if (node->engine == NULL)
 		return;
-	for (uint32_t slot = 0; slot < node->n_eps; slot++) {
-		if (node->eps[slot] == UINT32_MAX)
-			continue;
-		sim_ep *ep = &w->eps[node->eps[slot]];
-		kp_id id = ep->id;
-		sim_link_cut(w, node->eps[slot]);
-		kp_engine_on_closed(node->engine, w->now, id, KP_E_UNREACHABLE);
-	}
-	/* jobs under way have been run already: hand them back, as the engine must have all of them
-	 */
-	for (uint32_t i = 0; i < w->n_heap; i++) {
-		sim_event *ev = &w->heap[i];
-		if (ev->kind == SIM_JOB && ev->node == n && ev->life == node->life &&
-		    ev->job != NULL) {
-			kp_engine_on_job_done(node->engine, w->now, ev->job);
-			ev->job = NULL;
-		}
-	}
+	node->silent = silent;
+	node_cut_all(w, n, silent);
+	node_return_jobs(w, n);
 	kp_engine_stop(node->engine, w->now, 0);
-	kp_act act;
-	uint32_t jobs = 0;
-	while (kp_engine_poll(node->engine, w->now, &act)) {
-		if (act.kind == KP_ACT_EVENT)
-			kp_event_free(act.u.event);
-		else if (act.kind == KP_ACT_DIAL)
-			kp_engine_on_dialed(node->engine, w->now, act.id, NULL, KP_E_UNREACHABLE);
-		else if (act.kind == KP_ACT_CLOSE)
-			kp_engine_on_closed(node->engine, w->now, act.id, KP_OK);
-		else if (act.kind == KP_ACT_RESOLVE)
-			kp_engine_on_resolved(node->engine, w->now, act.id, NULL, 0, KP_E_CANCELED);
-		else if (act.kind == KP_ACT_JOB && ++jobs < NODE_PUMP_MAX) {
-			act.u.job->run(act.u.job);
-			kp_engine_on_job_done(node->engine, w->now, act.u.job);
-		}
-	}
+	node_drain(w, n);
 	if (!kp_engine_stopped(node->engine))
 		sim_check_fail(&w->check, "node %u does not stop although nothing is left", n);
 	else

@@ -6,22 +6,33 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/stats.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* X(name, bit, what it does) */
+/* X(name, bit, what it does). A window is the sixth of the run that begins at its first third; "an
+ * eighth of the nodes" is node 3 and every eighth after it. */
 #define KP_SIM_FAULTS(X)                                                                           \
-	X(split, 1u, "reads are cut at random, down to one byte")                                  \
-	X(stall, 2u, "random connections stand still for 1 to 3 s")                                \
-	X(reset, 4u, "random connections are reset, about one a second")                           \
-	X(partition, 8u, "the network is cut in two for a sixth of the run, then heals")           \
-	X(oneway, 16u, "as partition, but bytes pass in one direction")                            \
-	X(crash, 32u, "every 5 s a node crashes, and returns 3 s later on another port")           \
-	X(bootdown, 64u, "the bootnode dies for good at half time")                                \
-	X(jobs, 128u, "signature jobs take up to 50 ms and end in any order")                      \
-	X(skew, 256u, "wall clocks differ by up to an hour")
+	X(split, 1u << 0, "reads are cut at random, down to one byte")                             \
+	X(stall, 1u << 1, "random connections stand still for 1 to 3 s")                           \
+	X(reset, 1u << 2, "random connections are reset, about one a second")                      \
+	X(partition, 1u << 3, "the network is cut in two for the window, then heals")              \
+	X(oneway, 1u << 4, "as partition, but bytes pass in one direction")                        \
+	X(crash, 1u << 5, "every 5 s a node crashes, and returns 3 s later on another port")       \
+	X(bootdown, 1u << 6, "the bootnode dies for good at half time")                            \
+	X(jobs, 1u << 7, "bursts of messages, whose signature jobs end late and in any order")     \
+	X(skew, 1u << 8, "wall clocks differ by up to an hour")                                    \
+	X(slow, 1u << 9, "an eighth of the nodes has lines of 256 kbit/s")                         \
+	X(deaf, 1u << 10, "an eighth of the nodes reads nothing during the window")                \
+	X(vanish, 1u << 11, "every 20 s a node loses its power, and returns 60 s later")           \
+	X(meet, 1u << 12, "all start at once, and neighbours dial each other")                     \
+	X(nomem, 1u << 13, "every N-th allocation fails at every node during the window")          \
+	X(fullbox, 1u << 14, "applications of an eighth take nothing during the window")           \
+	X(churn, 1u << 15, "a third of the nodes comes and goes, by crash or with a goodbye")      \
+	X(bootlate, 1u << 16, "the bootnode is down until the window begins")                      \
+	X(liars, 1u << 17, "an eighth of the nodes answers Kademlia with lies")
 
 typedef enum kp_sim_fault {
 #define KP_SIM_FAULT_ENUM(name, bit, text) KP_SIM_FAULT_##name = (bit),
@@ -29,27 +40,67 @@ typedef enum kp_sim_fault {
 #undef KP_SIM_FAULT_ENUM
 } kp_sim_fault;
 
+/* What a run is judged by, besides the invariants that hold in every run. */
+typedef struct kp_sim_expect {
+	double delivery;   /* at least this share of the deliveries that count; 0 = not judged */
+	double latency_ms; /* none of them later than this; 0 = not judged */
+	uint64_t memory;   /* bytes that no node's allocator ever passes; 0 = not judged */
+	bool mesh;         /* degree in [D_low, D_high], but for what two heartbeats repair */
+	bool struck;       /* each fault of the run took effect at least once */
+} kp_sim_expect;
+
+/* Something broken on purpose at one node, so that a test sees a checker fail. X(name, what) */
+#define KP_SIM_BREAKS(X)                                                                           \
+	X(lose, "every tenth message is not handed to the application")                            \
+	X(late, "messages are handed over 30 s late")                                              \
+	X(twice, "every message is handed over twice")                                             \
+	X(invent, "a message is handed over that nobody published")                                \
+	X(own, "the author is handed its own message")                                             \
+	X(leak, "a block is kept when the node ends")                                              \
+	X(socket, "a connection is not closed when the engine says so")                            \
+	X(stale, "a connection is closed behind the engine's back")                                \
+	X(stuck, "the engine is not told that a connection has closed")                            \
+	X(overmesh, "the node is configured for a larger mesh")                                    \
+	X(undermesh, "the node is configured to do without a mesh")                                \
+	X(hoard, "the inbox of a full application has no limit")                                   \
+	X(idle, "no fault strikes")                                                                \
+	X(believe, "an honest peer is taken for an invented one")                                  \
+	X(hash, "the second run of a pair has another seed")
+
+typedef enum kp_sim_break {
+	KP_SIM_BREAK_none,
+#define KP_SIM_BREAK_ENUM(name, text) KP_SIM_BREAK_##name,
+	KP_SIM_BREAKS(KP_SIM_BREAK_ENUM)
+#undef KP_SIM_BREAK_ENUM
+} kp_sim_break;
+
 typedef struct kp_sim_options {
 	uint64_t seed;
-	unsigned nodes;   /* the first is everyone's bootnode; 2 to 5,000 */
-	kp_time duration; /* of virtual time; joining takes the first quarter */
-	double rate;      /* messages a second, all nodes together */
-	size_t size;      /* bytes of a message, at least 16 */
-	unsigned faults;  /* KP_SIM_FAULT_* */
-	bool memo_verify; /* a signature once verified by any node is not computed again */
+	unsigned nodes;      /* the first is everyone's bootnode; 2 to 5,000 */
+	kp_time duration;    /* of virtual time; joining takes the first quarter */
+	double rate;         /* messages a second, all nodes together */
+	size_t size;         /* bytes of a message, at least 16 */
+	unsigned faults;     /* KP_SIM_FAULT_* */
+	unsigned fail_every; /* the N of nomem, at least 1 */
+	bool memo_verify;    /* a signature once verified by any node is not computed again */
+	kp_sim_expect expect;
+	kp_sim_break broken;
 } kp_sim_options;
 
 typedef struct kp_sim_report {
 	uint64_t published, expected,
 	        delivered;     /* messages; pairs of message and node that count */
 	double delivery_ratio; /* delivered / expected */
+	/* of the deliveries that count */
 	double latency_ms_p50, latency_ms_p90, latency_ms_p99, latency_ms_max;
 	double duplicates_per_message; /* further copies received, per node and message */
 	uint64_t bytes;                /* put on the wire by all nodes */
 	double conns_mean;
-	unsigned mesh_min, mesh_max;
+	unsigned mesh_min, mesh_max; /* at the end */
 	double mesh_mean;
-	uint64_t events; /* steps of the simulation */
+	uint64_t memory_peak; /* of the node that needed most */
+	kp_stats stats;       /* of all lives of all nodes together */
+	uint64_t events;      /* steps of the simulation */
 	uint64_t trace_hash;
 	/* The first violated invariant, "" when all held. */
 	char violation[200];
@@ -61,10 +112,25 @@ kp_sim_options kp_sim_options_default(void);
  */
 kp_err kp_sim_parse_faults(kp_slice list, unsigned *faults, kp_slice *bad);
 
-/* Runs to the end and checks: nothing delivered that was not published, at most once per node, mesh
- * within its bounds, all memory back after the last node has stopped. KP_E_INVAL: an option is out
- * of range (report->violation says which), KP_E_NOMEM, KP_E_INTERNAL: an invariant was violated. */
+/* Runs to the end and checks: nothing delivered that was not published, at most once per node and
+ * life, no action for a closed connection, all nodes stop, all sockets closed and all memory back
+ * afterwards, and what options->expect asks. KP_E_INVAL: an option is out of range
+ * (report->violation says which), KP_E_NOMEM, KP_E_INTERNAL: an invariant was violated. */
 kp_err kp_sim_run(const kp_sim_options *options, kp_sim_report *report);
+
+/* The same twice; unequal trace hashes are a violation. */
+kp_err kp_sim_run_twice(const kp_sim_options *options, kp_sim_report *report);
+
+/* --- scenarios: options under a name (scenario.c) ----------------------------------------------
+ */
+
+typedef struct kp_sim_scenario kp_sim_scenario;
+
+const kp_sim_scenario *kp_sim_scenario_at(size_t i); /* NULL past the end */
+const kp_sim_scenario *kp_sim_scenario_find(kp_slice name);
+const char *kp_sim_scenario_name(const kp_sim_scenario *s);
+const char *kp_sim_scenario_text(const kp_sim_scenario *s); /* one line */
+kp_sim_options kp_sim_scenario_options(const kp_sim_scenario *s, uint64_t seed);
 
 #ifdef __cplusplus
 }

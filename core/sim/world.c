@@ -2,13 +2,18 @@
 
 #include <stdio.h>
 
-#define WORLD_SETTLE    KP_SEC(10) /* a message counts for nodes that were up this long before it */
-#define WORLD_END_GRACE KP_SEC(10) /* and this long after it */
-#define WORLD_STOP_MAX  KP_SEC(60) /* all nodes must have stopped by then */
+#define WORLD_STOP_MAX KP_SEC(60) /* all nodes must have stopped by then */
+#define WORLD_BURST    16u        /* messages that a node publishes at once, with `jobs` */
+#define WORLD_SETTLED  KP_SEC(5)  /* a node publishes once it has been up this long */
 
 bool sim_has(const sim_world *w, kp_sim_fault fault)
 {
 	return (w->opt.faults & (unsigned)fault) != 0;
+}
+
+bool sim_broken(const sim_world *w, kp_sim_break what, uint32_t n)
+{
+	return w->opt.broken == what && n == 1;
 }
 
 /* One step of FNV-1a over two numbers: enough to tell two runs apart. */
@@ -70,22 +75,29 @@ static sim_event event_pop(sim_world *w)
 /* --- one step
  * -------------------------------------------------------------------------------------- */
 
-/* The next message, from a random node that is up; and the one after it. */
+/* The next message, from a random node that is up; and the one after it. Jobs are for bursts, so
+ * the fault that is about them needs some. */
 static void world_publish(sim_world *w)
 {
 	kp_time last = w->opt.duration;
-	for (int tries = 0; tries < 16; tries++) {
-		uint32_t n = (uint32_t)kp_rng_below(&w->rng, w->opt.nodes);
-		if (w->nodes[n].engine == NULL || w->now < w->nodes[n].up_since + WORLD_SETTLE / 2)
-			continue;
+	unsigned burst = sim_has(w, KP_SIM_FAULT_jobs) ? WORLD_BURST : 1;
+	uint32_t n = 0;
+	bool found = false;
+	for (int tries = 0; tries < 16 && !found; tries++) {
+		n = (uint32_t)kp_rng_below(&w->rng, w->opt.nodes);
+		found = w->nodes[n].engine != NULL && !w->nodes[n].leaving &&
+		        w->now >= w->nodes[n].up_since + WORLD_SETTLED;
+	}
+	for (unsigned i = 0; found && i < burst; i++) {
 		uint32_t m = sim_check_published(&w->check, w->now, n);
 		if (m == UINT32_MAX)
 			w->failed = KP_E_NOMEM;
 		else
 			sim_node_publish(w, n, m);
-		break;
 	}
-	kp_time next = w->now + (kp_time)(1e9 / w->opt.rate);
+	if (found)
+		sim_node_pump(w, n);
+	kp_time next = w->now + (kp_time)(1e9 * burst / w->opt.rate);
 	if (next < last)
 		sim_at(w, next, (sim_event){.kind = SIM_PUBLISH});
 }
@@ -132,6 +144,8 @@ static void world_on_node(sim_world *w, const sim_event *ev)
 	} else {
 		world_on_link(w, ev);
 	}
+	if (node->leaving && !w->stopping && kp_engine_stopped(node->engine))
+		sim_node_free(w, ev->node);
 }
 
 static void world_step(sim_world *w)
@@ -148,10 +162,17 @@ static void world_step(sim_world *w)
 		if (!w->stopping && sim_node_start(w, ev.node) != KP_OK)
 			w->failed = KP_E_NOMEM;
 		break;
+	case SIM_SAMPLE:
+		if (!w->stopping)
+			sim_judge_sample(w);
+		break;
 	case SIM_CRASH:
 	case SIM_CRASH_ANY:
+	case SIM_VANISH:
+	case SIM_LEAVE:
 	case SIM_STALL:
 	case SIM_RESET:
+	case SIM_LOSE_EP:
 		if (!w->stopping) /* the end is peaceful: it is about what is left behind */
 			sim_fault_run(w, &ev);
 		break;
@@ -163,55 +184,6 @@ static void world_step(sim_world *w)
 
 /* --- the run
  * --------------------------------------------------------------------------------------- */
-
-static void world_mesh(sim_world *w, kp_sim_report *r)
-{
-	uint64_t mesh = 0, conns = 0, up = 0;
-	r->mesh_min = UINT32_MAX;
-	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		kp_engine *e = w->nodes[i].engine;
-		kp_gs_topic_info topic;
-		if (e == NULL || !kp_engine_topic_at(e, 0, &topic))
-			continue;
-		up++;
-		mesh += topic.mesh;
-		conns += kp_engine_conn_count(e);
-		r->mesh_min = KP_MIN(r->mesh_min, (unsigned)topic.mesh);
-		r->mesh_max = KP_MAX(r->mesh_max, (unsigned)topic.mesh);
-	}
-	r->mesh_mean = up ? (double)mesh / (double)up : 0;
-	r->conns_mean = up ? (double)conns / (double)up : 0;
-}
-
-/* Was it up from settle before the message to grace after it, and could it be reached? */
-static bool world_counts(const sim_world *w, const sim_message *m, uint32_t n)
-{
-	const sim_node *node = &w->nodes[n];
-	bool up = node->engine != NULL && node->up_since + WORLD_SETTLE <= m->at;
-	if (sim_has(w, KP_SIM_FAULT_partition) || sim_has(w, KP_SIM_FAULT_oneway))
-		up = up && (m->at + WORLD_END_GRACE < sim_fault_begin(w) ||
-		            m->at > sim_fault_heal(w) + 2 * WORLD_SETTLE);
-	return up && m->sent && n != m->from;
-}
-
-static void world_deliveries(sim_world *w, kp_sim_report *r)
-{
-	for (uint32_t i = 0; i < w->check.n; i++) {
-		const sim_message *m = &w->check.messages[i];
-		r->published += m->sent ? 1 : 0;
-		/* of a node that crashed nobody knows whether its last message left */
-		if (w->nodes[m->from].up_since > m->at || m->at + WORLD_END_GRACE > w->now)
-			continue;
-		for (uint32_t n = 0; n < w->opt.nodes; n++) {
-			if (!world_counts(w, m, n))
-				continue;
-			r->expected++;
-			r->delivered += m->seen[n] != 0 ? 1 : 0;
-		}
-	}
-	r->delivery_ratio = r->expected ? (double)r->delivered / (double)r->expected : 1.0;
-	sim_check_latencies(&w->check, r);
-}
 
 static void world_stop(sim_world *w)
 {
@@ -232,23 +204,41 @@ static void world_stop(sim_world *w)
 		for (uint32_t s = 0; s < w->opt.nodes * 8 && w->n_heap > 0; s++)
 			world_step(w);
 	}
-	for (uint32_t i = 0; i < w->opt.nodes; i++)
-		if (w->nodes[i].engine != NULL)
-			sim_check_fail(&w->check, "node %u did not stop within its budget", i);
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		if (w->nodes[i].engine == NULL)
+			continue;
+		sim_check_fail(&w->check, "node %u did not stop within its budget", i);
+		w->opt.broken = KP_SIM_BREAK_none;
+		sim_node_crash(w, i, false); /* at least give all memory back */
+	}
 }
 
-static void world_figures(sim_world *w, kp_sim_report *r)
+/* Who everybody is must be known before the first node is up: they name each other. */
+static kp_err world_identities(sim_world *w)
 {
-	uint64_t received = 0, duplicates = 0;
+	static const uint8_t secret[32];
+	kp_identity identity;
+	kp_crypto *crypto = kp_crypto_new(secret);
+	if (crypto == NULL)
+		return KP_E_NOMEM;
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
-		r->bytes += w->nodes[i].bytes;
-		received += w->nodes[i].received;
-		duplicates += w->nodes[i].duplicates;
+		kp_rng_fill(&w->rng, w->nodes[i].seed, sizeof w->nodes[i].seed);
+		kp_identity_from_seed(crypto, w->nodes[i].seed, &identity);
+		w->nodes[i].peer = identity.id;
 	}
-	r->duplicates_per_message = received ? (double)duplicates / (double)received : 0;
-	r->events = w->steps;
-	r->trace_hash = w->hash;
-	memcpy(r->violation, w->check.violation, sizeof r->violation);
+	crypto->ops->free(crypto);
+	return KP_OK;
+}
+
+/* The bootnode first, the others within a second. */
+static kp_time world_start_at(sim_world *w, uint32_t n)
+{
+	kp_time later = KP_MS(100) + kp_rng_below(&w->rng, KP_SEC(1));
+	if (sim_has(w, KP_SIM_FAULT_bootlate) && n == 0 && w->opt.broken != KP_SIM_BREAK_idle) {
+		w->struck |= KP_SIM_FAULT_bootlate;
+		return sim_fault_begin(w);
+	}
+	return w->now + (n == 0 || sim_has(w, KP_SIM_FAULT_meet) ? 0 : later);
 }
 
 static kp_err world_init(sim_world *w, const kp_sim_options *o)
@@ -267,17 +257,17 @@ static kp_err world_init(sim_world *w, const kp_sim_options *o)
 	w->memo = o->memo_verify ? kp_verify_memo_new() : NULL;
 	if (w->nodes == NULL || (o->memo_verify && w->memo == NULL))
 		return KP_E_NOMEM;
+	kp_err err = world_identities(w);
+	if (err != KP_OK)
+		return err;
 	for (uint32_t i = 0; i < o->nodes; i++) {
-		kp_rng_fill(&w->rng, w->nodes[i].seed, sizeof w->nodes[i].seed);
-		w->nodes[i].skew_ns =
-		        (int64_t)kp_rng_below(&w->rng, KP_SEC(7200)) - (int64_t)KP_SEC(3600);
-		if (!sim_has(w, KP_SIM_FAULT_skew))
-			w->nodes[i].skew_ns = 0;
-		/* the bootnode first, the others within a second */
-		sim_at(w, w->now + (i ? KP_MS(100) + kp_rng_below(&w->rng, KP_SEC(1)) : 0),
-		       (sim_event){.kind = SIM_START, .node = i});
+		int64_t skew = (int64_t)kp_rng_below(&w->rng, KP_SEC(7200)) - (int64_t)KP_SEC(3600);
+		w->nodes[i].skew_ns = sim_has(w, KP_SIM_FAULT_skew) ? skew : 0;
+		sim_at(w, world_start_at(w, i), (sim_event){.kind = SIM_START, .node = i});
 	}
+	w->struck |= o->faults & ((unsigned)KP_SIM_FAULT_skew | KP_SIM_FAULT_meet);
 	sim_fault_plan(w);
+	sim_at(w, w->now + KP_SEC(1), (sim_event){.kind = SIM_SAMPLE});
 	sim_at(w, w->now + o->duration / 4, (sim_event){.kind = SIM_PUBLISH});
 	return KP_OK;
 }
@@ -304,6 +294,7 @@ kp_sim_options kp_sim_options_default(void)
 	                    .rate = 10,
 	                    .size = 1024,
 	                    .faults = 0,
+	                    .fail_every = 50,
 	                    .memo_verify = true};
 	return o;
 }
@@ -318,6 +309,8 @@ static const char *options_wrong(const kp_sim_options *o)
 		return "rate must be above 0 and at most 1000000 messages a second";
 	if (o->size < 16 || o->size > 57000)
 		return "size must be 16 to 57000 bytes";
+	if (o->fail_every == 0)
+		return "fail_every must be at least 1";
 	return NULL;
 }
 
@@ -335,17 +328,36 @@ kp_err kp_sim_run(const kp_sim_options *options, kp_sim_report *r)
 		world_step(&w);
 	if (err == KP_OK && w.failed == KP_OK) {
 		w.now = KP_MAX(w.now, w.opt.duration);
-		world_mesh(&w, r);
-		world_deliveries(&w, r);
+		sim_judge_end(&w, r);
 		world_stop(&w);
-		world_figures(&w, r);
+		sim_judge_stopped(&w, r);
+		r->events = w.steps;
+		r->trace_hash = w.hash;
 	}
 	err = err != KP_OK ? err : w.failed;
-	if (err == KP_OK && r->violation[0] != '\0')
+	if (err == KP_OK && w.check.violation[0] != '\0')
 		err = KP_E_INTERNAL;
 	memcpy(r->violation, w.check.violation, sizeof r->violation);
 	world_fini(&w);
 	return err;
+}
+
+kp_err kp_sim_run_twice(const kp_sim_options *options, kp_sim_report *r)
+{
+	kp_sim_report again;
+	kp_sim_options o = *options;
+	kp_err err = kp_sim_run(options, r);
+	if (err != KP_OK)
+		return err;
+	if (o.broken == KP_SIM_BREAK_hash)
+		o.seed++;
+	err = kp_sim_run(&o, &again);
+	if (err != KP_OK || again.trace_hash == r->trace_hash)
+		return err;
+	snprintf(r->violation, sizeof r->violation,
+	         "the same options gave trace hash %016llx, then %016llx",
+	         (unsigned long long)r->trace_hash, (unsigned long long)again.trace_hash);
+	return KP_E_INTERNAL;
 }
 
 kp_err kp_sim_parse_faults(kp_slice list, unsigned *faults, kp_slice *bad)

@@ -20,8 +20,12 @@ typedef enum sim_kind {
 	SIM_START,     /* node: begins (again) */
 	SIM_CRASH,     /* node: dies; arg = it stays dead */
 	SIM_CRASH_ANY, /* a random node dies */
+	SIM_VANISH,    /* a random node loses its power: nobody is told */
+	SIM_LEAVE,     /* node: one of the third that comes and goes */
 	SIM_STALL,     /* a random endpoint stands still */
-	SIM_RESET      /* a random connection is reset */
+	SIM_RESET,     /* a random connection is reset */
+	SIM_LOSE_EP,   /* KP_SIM_BREAK_stale */
+	SIM_SAMPLE     /* a second is over: look at meshes, tables, inboxes */
 } sim_kind;
 
 typedef struct sim_event {
@@ -45,13 +49,17 @@ typedef struct sim_ep {
 	kp_time busy_until;            /* this end's sending side */
 	kp_time stalled_until;         /* nothing is delivered here before */
 	bool open;                     /* the node knows it */
+	bool gone;                     /* the node has closed or lost it */
 	bool reading, read_set;        /* read_set: a READ event is in the heap */
 	bool writing, write_held; /* a WRITE awaits its WRITTEN; held until the far end reads */
 	bool accepted;
 } sim_ep;
 
+struct sim_liar; /* liar.c: a node's false Kademlia */
+
 typedef struct sim_node {
 	kp_engine *engine; /* NULL while down */
+	struct sim_liar *liar;
 	kp_pool *pool;
 	kp_crypto *crypto;
 	uint32_t life; /* incarnations so far */
@@ -59,12 +67,18 @@ typedef struct sim_node {
 	kp_peer_id peer;
 	uint8_t seed[32]; /* of its identity: the same in every life */
 	kp_time tick_at, up_since, down_since;
-	bool accept_paused, publishing;
+	bool accept_paused;
 	bool dead;     /* stays down */
+	bool leaving;  /* says goodbye and will be freed */
+	bool silent;   /* lost its power: the machine answers nobody */
 	uint32_t *eps; /* by connection slot */
 	uint32_t n_eps;
-	uint64_t bytes, received, duplicates; /* of former lives */
+	uint64_t bytes;
+	uint64_t memory_peak; /* of former lives */
 	int64_t skew_ns;
+	kp_event *inbox, *inbox_tail; /* what the application has not taken yet */
+	unsigned n_inbox;
+	unsigned mesh_off; /* samples in a row whose mesh was out of bounds */
 } sim_node;
 
 typedef struct sim_world {
@@ -80,23 +94,27 @@ typedef struct sim_world {
 	uint32_t n_eps, cap_eps;
 	kp_verify_memo *memo;
 	sim_check check;
-	char bootstrap[160]; /* the first node's address */
-	bool stopping;       /* no node starts and no fault strikes any more */
-	kp_err failed;       /* out of memory somewhere */
+	kp_stats stats;  /* of all former lives */
+	unsigned struck; /* KP_SIM_FAULT_* that took effect */
+	bool stopping;   /* no node starts and no fault strikes any more */
+	kp_err failed;   /* out of memory somewhere */
 } sim_world;
 
 /* world.c */
 void sim_at(sim_world *w, kp_time at, sim_event ev);
 void sim_mix(sim_world *w, uint64_t a, uint64_t b); /* into the trace hash */
 bool sim_has(const sim_world *w, kp_sim_fault fault);
+bool sim_broken(const sim_world *w, kp_sim_break what, uint32_t n); /* at this node */
 
 /* node.c */
 kp_err sim_node_start(sim_world *w, uint32_t n);
-void sim_node_crash(sim_world *w, uint32_t n);
+/* Dies without a word to its own application; `silent`: nor do the far ends hear of it. */
+void sim_node_crash(sim_world *w, uint32_t n, bool silent);
 void sim_node_stop(sim_world *w, uint32_t n); /* gracefully; the loop goes on until it has */
 void sim_node_pump(sim_world *w, uint32_t n); /* does all actions, re-arms the tick */
-void sim_node_publish(sim_world *w, uint32_t n, uint32_t message);
-void sim_node_free(sim_world *w, uint32_t n); /* after it has stopped */
+void sim_node_publish(sim_world *w, uint32_t n, uint32_t message); /* to be pumped */
+void sim_node_free(sim_world *w, uint32_t n);                      /* after it has stopped */
+void sim_node_take(sim_world *w, uint32_t n); /* the application empties its inbox */
 
 /* link.c */
 kp_err sim_link_dial(sim_world *w, uint32_t n, kp_id id, const kp_addr *to);
@@ -107,17 +125,32 @@ void sim_link_written(sim_world *w, uint32_t ep);
 void sim_link_finish(sim_world *w, uint32_t ep); /* end of file to the far end */
 void sim_link_close(sim_world *w, uint32_t ep); /* this end is gone; the far end sees end of file */
 void sim_link_cut(sim_world *w, uint32_t ep);   /* this end is gone; the far end sees a reset */
+void sim_link_drop(sim_world *w, uint32_t ep);  /* this end is gone; the far end sees nothing */
 void sim_link_lost(sim_world *w, uint32_t ep);
 void sim_link_read(sim_world *w, uint32_t ep);
 void sim_link_want_read(sim_world *w, uint32_t ep);
 void sim_link_free(sim_world *w, uint32_t ep);
 sim_ep *sim_ep_of(sim_world *w, uint32_t n, kp_id id, uint32_t *index); /* NULL = none */
-bool sim_link_cut_off(const sim_world *w, uint32_t from, uint32_t to);  /* by a partition, now */
+bool sim_link_cut_off(sim_world *w, uint32_t from, uint32_t to);        /* by a partition, now */
 
 /* fault.c */
 void sim_fault_plan(sim_world *w);
 void sim_fault_run(sim_world *w, const sim_event *ev);
-kp_time sim_fault_begin(const sim_world *w); /* of the partition */
-kp_time sim_fault_heal(const sim_world *w);
+kp_time sim_fault_begin(const sim_world *w); /* of the window */
+kp_time sim_fault_heal(const sim_world *w);  /* its end */
+bool sim_fault_now(const sim_world *w);      /* within it */
+/* Is node n one of those that `fault` hurts (whenever it does)? */
+bool sim_fault_hurts(const sim_world *w, kp_sim_fault fault, uint32_t n);
+/* Is a message of this time exempt at this node, because a fault may keep it away? */
+bool sim_fault_excuses(const sim_world *w, uint32_t n, kp_time at);
+
+/* liar.c */
+kp_err sim_liar_new(sim_world *w, uint32_t n); /* before the engine starts */
+void sim_liar_free(sim_world *w, uint32_t n);
+
+/* judge.c */
+void sim_judge_sample(sim_world *w);
+void sim_judge_end(sim_world *w, kp_sim_report *r); /* while all nodes are still up */
+void sim_judge_stopped(sim_world *w, kp_sim_report *r);
 
 #endif

@@ -1,5 +1,5 @@
-// Whole networks under the virtual clock: joining through one bootnode, delivery, faults,
-// repeatability.
+// Networks made of single options: joining, delivery, repeatability, and the options' own checks.
+// The scenarios are in scenario_test.cc.
 #include "sim/sim.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,8 @@ std::string replay(const kp_sim_options &o)
 	return "karakp2p sim --nodes " + std::to_string(o.nodes) + " --seconds " +
 	       std::to_string(o.duration / 1000000000) + " --seed " + std::to_string(o.seed) +
 	       " --rate " + std::to_string(o.rate) + " --size " + std::to_string(o.size) +
-	       (names.empty() ? "" : " --faults " + names);
+	       (names.empty() ? "" : " --faults " + names) + " --fail-every " +
+	       std::to_string(o.fail_every);
 }
 
 // Runs, demands that every invariant held, and returns the report.
@@ -46,12 +47,6 @@ void expect_all_delivered(const kp_sim_options &o, const kp_sim_report &r)
 	EXPECT_EQ(r.delivered, r.expected) << replay(o);
 }
 
-TEST(network, two_nodes_exchange_messages)
-{
-	kp_sim_options o = options(2, 60, 0, 1);
-	expect_all_delivered(o, run(o));
-}
-
 TEST(network, twenty_nodes_join_through_one_bootnode)
 {
 	for (uint64_t seed : {1, 2, 3}) {
@@ -61,23 +56,6 @@ TEST(network, twenty_nodes_join_through_one_bootnode)
 		EXPECT_GE(r.mesh_min, 2u) << replay(o);
 		EXPECT_LE(r.mesh_max, 12u) << replay(o);
 		EXPECT_GT(r.conns_mean, 5) << "nodes that know only the bootnode must find others";
-	}
-}
-
-TEST(network, two_hundred_nodes_join_through_one_bootnode)
-{
-	kp_sim_options o = options(200, 40, 0, 1);
-	kp_sim_report r = run(o);
-	expect_all_delivered(o, r);
-	EXPECT_LE(r.mesh_max, 12u);
-	EXPECT_LT(r.latency_ms_p99, 1000) << "a mesh of 200 needs few hops";
-}
-
-TEST(network, lives_on_when_the_bootnode_dies)
-{
-	for (uint64_t seed : {1, 2}) {
-		kp_sim_options o = options(20, 80, KP_SIM_FAULT_bootdown, seed);
-		expect_all_delivered(o, run(o));
 	}
 }
 
@@ -93,31 +71,17 @@ TEST(network, same_seed_same_trace_and_another_seed_another)
 	EXPECT_NE(run(o).trace_hash, one.trace_hash);
 }
 
-// Faults that a network must hide entirely from what it delivers.
-struct Fault {
-	const char *name;
-	unsigned bits;
-};
-
-class under_fault : public testing::TestWithParam<Fault>
+// Faults that a network must hide entirely from what it delivers, and that scenarios have only
+// together with others.
+TEST(network, cut_reads_and_standstills_lose_nothing)
 {
-};
-
-TEST_P(under_fault, everything_arrives)
-{
-	for (uint64_t seed : {11, 12}) {
-		kp_sim_options o = options(16, 70, GetParam().bits, seed);
-		expect_all_delivered(o, run(o));
+	for (unsigned fault : {KP_SIM_FAULT_split, KP_SIM_FAULT_stall}) {
+		for (uint64_t seed : {11, 12}) {
+			kp_sim_options o = options(16, 70, fault, seed);
+			expect_all_delivered(o, run(o));
+		}
 	}
 }
-
-INSTANTIATE_TEST_SUITE_P(
-        network, under_fault,
-        testing::Values(Fault{"split", KP_SIM_FAULT_split}, Fault{"stall", KP_SIM_FAULT_stall},
-                        Fault{"jobs_and_skew", KP_SIM_FAULT_jobs | KP_SIM_FAULT_skew},
-                        Fault{"partition", KP_SIM_FAULT_partition},
-                        Fault{"oneway", KP_SIM_FAULT_oneway}),
-        [](const testing::TestParamInfo<Fault> &i) { return i.param.name; });
 
 // Connections and nodes that die may take single copies with them; the mesh and gossip repair
 // nearly all of it, and nothing is ever invented or doubled (an invariant of every run).

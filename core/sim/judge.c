@@ -1,0 +1,167 @@
+/* What is judged of a whole network: each second its meshes, routing tables and memory, at its end
+ * what was delivered, after its end what it left behind. */
+#include "sim/world.h"
+
+#include <stdio.h>
+
+#define JUDGE_SETTLE    KP_SEC(10) /* a message counts for nodes that were up this long before it */
+#define JUDGE_END_GRACE KP_SEC(10) /* and this long after it */
+#define JUDGE_MESH_UP   KP_SEC(30) /* a mesh is judged once its node has been up this long */
+#define JUDGE_MESH_OVER 2u         /* samples in a row that may be above D_high */
+/* Below D_low it may take until back-offs of a minute have run out. */
+#define JUDGE_MESH_UNDER 75u
+#define JUDGE_TABLES     10u /* seconds between two looks at routing tables */
+
+/* --- each second
+ * ---------------------------------------------------------------------------------- */
+
+static void judge_mesh(sim_world *w, uint32_t n)
+{
+	sim_node *node = &w->nodes[n];
+	kp_gs_params params = kp_gs_params_default();
+	kp_gs_topic_info topic;
+	if (!w->opt.expect.mesh || w->now < node->up_since + JUDGE_MESH_UP || node->leaving ||
+	    sim_fault_excuses(w, n, w->now) || !kp_engine_topic_at(node->engine, 0, &topic))
+		return;
+	bool over = topic.mesh > params.d_high;
+	bool under = topic.mesh < KP_MIN(params.d_low, topic.subscribers) || topic.subscribers == 0;
+	node->mesh_off = over || under ? node->mesh_off + 1 : 0;
+	if (node->mesh_off > (over ? JUDGE_MESH_OVER : JUDGE_MESH_UNDER))
+		sim_check_fail(&w->check,
+		               "node %u has %zu of %zu subscribers in its mesh at %.0f s", n,
+		               topic.mesh, topic.subscribers, (double)w->now / 1e9);
+}
+
+/* Is this an address of machine n? */
+static bool judge_lives_at(const kp_maddr *addr, uint32_t n)
+{
+	kp_slice rest = kp_maddr_slice(addr);
+	kp_maddr_part part;
+	uint8_t ip[4] = {10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+	return kp_maddr_next(&rest, &part) && part.code == KP_MADDR_IP4 &&
+	       memcmp(part.value.p, ip, sizeof ip) == 0;
+}
+
+/* Only peers that exist, where they live. */
+static void judge_table(sim_world *w, uint32_t n)
+{
+	kp_kad_entry entry;
+	char text[KP_PEER_ID_TEXT_MAX];
+	for (size_t i = 0; kp_engine_route_at(w->nodes[n].engine, i, &entry); i++) {
+		uint32_t who = w->opt.broken == KP_SIM_BREAK_believe ? 2 : 0;
+		while (who < w->opt.nodes && !kp_peer_id_eq(&w->nodes[who].peer, &entry.peer))
+			who++;
+		bool good = who < w->opt.nodes && who != n;
+		for (size_t k = 0; good && k < entry.n_addrs; k++)
+			good = judge_lives_at(&entry.addrs[k], who);
+		if (good)
+			continue;
+		kp_peer_id_text(&entry.peer, text);
+		sim_check_fail(&w->check, "node %u believes in peer %s", n, text);
+	}
+}
+
+static void judge_memory(sim_world *w, uint32_t n)
+{
+	sim_node *node = &w->nodes[n];
+	uint64_t limit = w->opt.expect.memory, peak = kp_pool_mem(node->pool)->peak;
+	if (limit > 0 && peak > limit)
+		sim_check_fail(&w->check, "node %u needed %llu bytes, more than %llu", n,
+		               (unsigned long long)peak, (unsigned long long)limit);
+}
+
+void sim_judge_sample(sim_world *w)
+{
+	bool tables = sim_has(w, KP_SIM_FAULT_liars) && w->now / KP_SEC(1) % JUDGE_TABLES == 0;
+	for (uint32_t n = 0; n < w->opt.nodes; n++) {
+		if (w->nodes[n].engine == NULL)
+			continue;
+		sim_node_take(w, n);
+		judge_mesh(w, n);
+		judge_memory(w, n);
+		if (tables)
+			judge_table(w, n);
+	}
+	sim_at(w, w->now + KP_SEC(1), (sim_event){.kind = SIM_SAMPLE});
+}
+
+/* --- at the end
+ * ----------------------------------------------------------------------------------- */
+
+static void judge_degree(const sim_world *w, kp_sim_report *r)
+{
+	uint64_t mesh = 0, conns = 0, up = 0;
+	r->mesh_min = UINT32_MAX;
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		const kp_engine *e = w->nodes[i].engine;
+		kp_gs_topic_info topic;
+		if (e == NULL || w->nodes[i].leaving || !kp_engine_topic_at(e, 0, &topic))
+			continue;
+		up++;
+		mesh += topic.mesh;
+		conns += kp_engine_conn_count(e);
+		r->mesh_min = KP_MIN(r->mesh_min, (unsigned)topic.mesh);
+		r->mesh_max = KP_MAX(r->mesh_max, (unsigned)topic.mesh);
+	}
+	if (up == 0)
+		r->mesh_min = 0;
+	r->mesh_mean = up ? (double)mesh / (double)up : 0;
+	r->conns_mean = up ? (double)conns / (double)up : 0;
+}
+
+/* Was the author alive long enough for its message to have left? */
+static bool judge_left(const sim_world *w, const sim_message *m)
+{
+	const sim_node *from = &w->nodes[m->from];
+	if (!m->sent || from->up_since > m->at || m->at + JUDGE_END_GRACE > w->now)
+		return false;
+	if (from->engine == NULL || from->leaving)
+		return false;
+	return !sim_fault_excuses(w, m->from, m->at);
+}
+
+/* Was it up from settle before the message to the end, and could it be reached? */
+static bool judge_counts(const sim_world *w, const sim_message *m, uint32_t n)
+{
+	const sim_node *node = &w->nodes[n];
+	return n != m->from && node->engine != NULL && !node->leaving &&
+	       node->up_since + JUDGE_SETTLE <= m->at && !sim_fault_excuses(w, n, m->at);
+}
+
+void sim_judge_end(sim_world *w, kp_sim_report *r)
+{
+	judge_degree(w, r);
+	for (uint32_t i = 0; i < w->check.n; i++) {
+		const sim_message *m = &w->check.messages[i];
+		r->published += m->sent ? 1 : 0;
+		if (!judge_left(w, m))
+			continue;
+		for (uint32_t n = 0; n < w->opt.nodes; n++)
+			if (judge_counts(w, m, n))
+				sim_check_expected(&w->check, n, i, &w->opt.expect, r);
+	}
+	sim_check_figures(&w->check, &w->opt.expect, r);
+}
+
+void sim_judge_stopped(sim_world *w, kp_sim_report *r)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} faults[] = {
+#define JUDGE_FAULT(name, bit, text) {bit, #name},
+	        KP_SIM_FAULTS(JUDGE_FAULT)
+#undef JUDGE_FAULT
+	};
+	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+		r->bytes += w->nodes[i].bytes;
+		r->memory_peak = KP_MAX(r->memory_peak, w->nodes[i].memory_peak);
+	}
+	r->stats = w->stats;
+	uint64_t received = w->stats.v[KP_STAT_received];
+	r->duplicates_per_message =
+	        received ? (double)w->stats.v[KP_STAT_duplicates] / (double)received : 0;
+	for (size_t i = 0; w->opt.expect.struck && i < KP_COUNT_OF(faults); i++)
+		if (w->opt.faults & ~w->struck & faults[i].bit)
+			sim_check_fail(&w->check, "the fault %s never struck", faults[i].name);
+}
