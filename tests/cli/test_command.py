@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -12,6 +13,7 @@ import pytest
 from conftest import CLI
 from driver import Node
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 OURS = [CLI, "node", "--json"]
 
 
@@ -58,6 +60,9 @@ MISUSES = [
     (["sim", "--faults", "fire"], ["fire"]),
     (["sim", "--nodes", "1"], ["nodes"]),
     (["sim", "--nodes", "few"], ["--nodes", "few"]),
+    (["sim", "--scenario", "storm"], ["storm", "--list"]),
+    (["sim", "--scenario"], ["--scenario", "needs a value"]),
+    (["sim", "--fail-every", "0"], ["fail_every"]),
 ]
 
 
@@ -272,3 +277,40 @@ def test_the_simulator_repeats_itself():
     one, two = (json.loads(run(*arguments, "--seed", "5").stdout) for _ in range(2))
     assert one == two and one["violation"] == ""
     assert json.loads(run(*arguments, "--seed", "6").stdout)["trace_hash"] != one["trace_hash"]
+
+
+def test_scenarios_are_listed_run_and_judged():
+    names = [line.split()[0] for line in run("sim", "--list").stdout.splitlines()]
+    assert {"join20", "partition", "nomem", "churn", "poison", "mix"} <= set(names)
+    done = run("sim", "--seed", "4", "--scenario", "join2", "--json")
+    assert done.returncode == 0 and done.stderr == ""
+    report = json.loads(done.stdout)
+    assert report["delivered"] == report["expected"] > 0
+    assert json.loads(run("sim", "--scenario", "join2", "--rate", "1", "--json").stdout)["expected"] < \
+        report["expected"]
+
+
+def test_a_failing_run_says_how_to_replay_it():
+    arguments = ["sim", "--scenario", "join2", "--seconds", "12"]  # over before anything can be judged
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["karakp2p sim: no delivery counts, so nothing was proved",
+                                        "replay: karakp2p " + " ".join(arguments)]
+
+
+def test_the_soak_script_keeps_what_fails(tmp_path):
+    kept = tmp_path / "failures.txt"
+    soak = [str(ROOT / "scripts" / "soak"), "--scenario", "join2", "--runs", "2", "--failures", str(kept)]
+    environment = dict(os.environ, KARAKP2P_BUILD=str(pathlib.Path(CLI).parent))
+    done = subprocess.run(soak, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, kept.exists()) == (0, "2 runs, 0 failed\n", False)
+    fake = tmp_path / "karakp2p"  # fails every seed
+    fake.write_text("#!/bin/sh\n[ $2 = --list ] && echo 'join2 two' && exit\n"
+                    "echo 'karakp2p sim: lost' >&2\necho replay: it >&2\nexit 1\n")
+    fake.chmod(0o755)
+    environment["KARAKP2P_BUILD"] = str(tmp_path)
+    done = subprocess.run(soak, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "2 runs, 2 failed" in done.stdout
+    lines = kept.read_text().splitlines()
+    assert len(lines) == 2 and lines[0].startswith("karakp2p sim --scenario join2 --seed ")
+    assert "lost (status 1)" in lines[0]

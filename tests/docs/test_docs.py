@@ -117,6 +117,24 @@ def test_commands_have_the_options_shown():
             assert option in text, f"karakp2p {command} has no {option}"
 
 
+def test_simulator_page_has_the_table_of_scenarios():
+    listed = subprocess.run([CLI, "sim", "--list"], capture_output=True, text=True).stdout.splitlines()
+    rows = [f"| `{name}` | {text} |" for name, text in (line.split(None, 1) for line in listed)]
+    page = (ROOT / "docs" / "simulator.md").read_text().splitlines()
+    assert rows and [line for line in page if line.startswith("| `")] == rows
+
+
+def test_simulator_page_s_commands_run():
+    """All but the soak run, whose options test_commands_have_the_options_shown looks at."""
+    page = ROOT / "docs" / "simulator.md"
+    commands = [line.split("#")[0].split() for where, _, code in blocks("sh") if where == page
+                for line in code.splitlines() if line.startswith("karakp2p sim")]
+    assert commands
+    for words in commands:
+        done = subprocess.run([CLI, *words[1:]], capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+
+
 def names_in_tables(page, column):
     """Names in backticks in one column of a page's tables."""
     for line in page.read_text().splitlines():
