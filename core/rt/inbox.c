@@ -261,7 +261,8 @@ static void inbox_wake_waiters(kp_rt_inbox *ib)
 
 static void inbox_put_one(kp_rt_inboxes *in, kp_event *ev, kp_event **dropped)
 {
-	kp_rt_inbox *ib = inbox_of(in, ev->inbox);
+	unsigned wanted = ev->inbox;
+	kp_rt_inbox *ib = inbox_of(in, wanted);
 	if (ib == NULL) { /* no memory for a new inbox: 0 exists since init */
 		ev->inbox = 0;
 		ib = in->box[0];
@@ -281,7 +282,7 @@ static void inbox_put_one(kp_rt_inboxes *in, kp_event *ev, kp_event **dropped)
 		inbox_append(in, ib, ev);
 	}
 	if (block)
-		bits_set(in->direct, ib->number);
+		bits_set(in->direct, wanted); /* its streams wait to be told, wherever this went */
 	inbox_changed(in, ib);
 	inbox_wake_waiters(ib);
 }
@@ -334,7 +335,8 @@ void kp_rt_inbox_hold(kp_rt_inboxes *in, void (*fn)(void *ctx, unsigned box, boo
 	for (unsigned i = 0; any != 0 && i < KP_RT_INBOXES; i++) {
 		if (!bits_has(told, i))
 			continue;
-		bool was = bits_has(in->held, i), hold = inbox_must_hold(in, in->box[i]);
+		bool was = bits_has(in->held, i);
+		bool hold = in->box[i] != NULL && inbox_must_hold(in, in->box[i]);
 		if (was != hold) {
 			in->held[i / 64] ^= UINT64_C(1) << (i % 64);
 			in->n_held += hold ? 1u : UINT32_MAX;

@@ -24,7 +24,8 @@ struct app_id {
 	bool served;
 	uint16_t inbox;  /* where its messages go */
 	kp_list streams; /* app_stream.of_id: inbound */
-	bool held;       /* they are not read */
+	bool full;       /* the host said so */
+	bool held;       /* they are not read: full, or after a burst */
 	uint64_t burst;  /* bytes of its events since the host looked */
 };
 
@@ -105,14 +106,12 @@ static void app_stream_hold(kp_stream *s, bool hold)
 		kp_stream_resume(s);
 }
 
-static void app_id_hold(kp_app *a, struct app_id *id, bool hold)
+static void app_id_hold(struct app_id *id, bool hold)
 {
 	id->burst = 0;
 	if (id->held == hold)
 		return;
 	id->held = hold;
-	if (hold)
-		kp_stat_add(a->env->stats, KP_STAT_app_holds, 1);
 	KP_LIST_EACH(it, tmp, &id->streams)
 	app_stream_hold(KP_CONTAINER_OF(it, struct app_stream, of_id)->s, hold);
 }
@@ -153,9 +152,15 @@ kp_err kp_app_serve(kp_app *a, kp_time now, kp_slice protocol, uint16_t inbox)
 void kp_app_hold(kp_app *a, kp_time now, uint16_t inbox, bool hold)
 {
 	a->last = now;
-	for (size_t i = 0; i < a->n_ids; i++)
-		if (a->ids[i]->served && a->ids[i]->inbox == inbox)
-			app_id_hold(a, a->ids[i], hold);
+	for (size_t i = 0; i < a->n_ids; i++) {
+		struct app_id *id = a->ids[i];
+		if (!id->served || id->inbox != inbox)
+			continue;
+		if (hold && !id->full)
+			kp_stat_add(a->env->stats, KP_STAT_app_holds, 1);
+		id->full = hold;
+		app_id_hold(id, hold);
+	}
 }
 
 bool kp_app_find(kp_app *a, kp_slice protocol, kp_proto_binding *out)
@@ -466,7 +471,7 @@ static void app_deliver(kp_app *a, kp_stream *s, kp_time now, kp_ref data)
 	id->burst += kp_event_bytes(ev);
 	kp_host_event(a->h, ev);
 	if (a->block && id->burst >= APP_BURST)
-		app_id_hold(a, id, true);
+		app_id_hold(id, true);
 }
 
 static kp_err app_on_open(void *svc, kp_stream *s, kp_time now)
