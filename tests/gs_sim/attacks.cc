@@ -16,12 +16,12 @@ constexpr kp_time BEAT = KP_MS(200); /* five messages a second */
 class Attack
 {
       public:
-	Attack(uint64_t seed, bool scoring, unsigned nodes = 24)
+	Attack(uint64_t seed, kp_score_mode scoring, unsigned nodes = 24)
 	    : sim(options(seed, scoring, nodes))
 	{
 	}
 
-	static SimOptions options(uint64_t seed, bool scoring, unsigned nodes)
+	static SimOptions options(uint64_t seed, kp_score_mode scoring, unsigned nodes)
 	{
 		SimOptions o;
 		o.seed = seed;
@@ -33,7 +33,7 @@ class Attack
 	/* A router that takes a place wherever it is connected. */
 	kp_host *sybil(bool drops)
 	{
-		kp_gs_params p = attack_params(false);
+		kp_gs_params p = attack_params(KP_SCORE_OFF);
 		p.d = p.d_low = 100;
 		p.d_high = 200;
 		p.d_score = p.d_out = 0;
@@ -158,7 +158,7 @@ class Spammer
 /* ---- attackers in the mesh ---- */
 
 /* One node sees forty attackers first and three honest nodes later. */
-AttackResult eclipse(uint64_t seed, bool scoring)
+AttackResult eclipse(uint64_t seed, kp_score_mode scoring)
 {
 	Attack a(seed, scoring);
 	a.sim.disconnect_all(0);
@@ -172,7 +172,7 @@ AttackResult eclipse(uint64_t seed, bool scoring)
 }
 
 /* The attackers are there before the honest network is: every mesh is theirs at first. */
-AttackResult cold_boot(uint64_t seed, bool scoring)
+AttackResult cold_boot(uint64_t seed, kp_score_mode scoring)
 {
 	Attack a(seed, scoring);
 	std::vector<std::pair<unsigned, unsigned>> links;
@@ -196,7 +196,7 @@ AttackResult cold_boot(uint64_t seed, bool scoring)
 }
 
 /* The attackers behave for a minute, earn their places, and then all turn at once. */
-AttackResult covert_flash(uint64_t seed, bool scoring)
+AttackResult covert_flash(uint64_t seed, kp_score_mode scoring)
 {
 	Attack a(seed, scoring);
 	unsigned n = (unsigned)a.sim.nodes.size();
@@ -228,7 +228,7 @@ void spam(Attack &a, std::vector<Spammer> &spammers, kp_time d,
 	}
 }
 
-AttackResult spam_run(uint64_t seed, bool scoring, kp_stat served,
+AttackResult spam_run(uint64_t seed, kp_score_mode scoring, kp_stat served,
                       const std::function<std::string(Spammer &)> &what)
 {
 	Attack a(seed, scoring);
@@ -253,7 +253,7 @@ AttackResult spam_run(uint64_t seed, bool scoring, kp_stat served,
 }
 
 /* Ids of messages that nobody has: each IHAVE is a promise that is broken. */
-AttackResult ihave_spam(uint64_t seed, bool scoring)
+AttackResult ihave_spam(uint64_t seed, kp_score_mode scoring)
 {
 	return spam_run(seed, scoring, KP_STAT_promises_broken, [](Spammer &s) {
 		std::string rpc;
@@ -269,7 +269,7 @@ AttackResult ihave_spam(uint64_t seed, bool scoring)
 }
 
 /* Out of the mesh and in again, fifty times a second. */
-AttackResult graft_flood(uint64_t seed, bool scoring)
+AttackResult graft_flood(uint64_t seed, kp_score_mode scoring)
 {
 	return spam_run(seed, scoring, KP_STAT_graft_backoff, [](Spammer &) {
 		std::string rpc = rpc_prune("topic-0");
@@ -279,7 +279,7 @@ AttackResult graft_flood(uint64_t seed, bool scoring)
 	});
 }
 
-AttackResult invalid_spam(uint64_t seed, bool scoring)
+AttackResult invalid_spam(uint64_t seed, kp_score_mode scoring)
 {
 	return spam_run(seed, scoring, KP_STAT_rejected_signature, [](Spammer &s) {
 		std::string rpc;
@@ -296,11 +296,11 @@ AttackResult invalid_spam(uint64_t seed, bool scoring)
 
 } // namespace
 
-kp_gs_params attack_params(bool scoring)
+kp_gs_params attack_params(kp_score_mode scoring)
 {
 	kp_gs_params p = kp_gs_params_default();
 	p.flood_publish = false; /* it would hide what the mesh is worth */
-	p.score.mode = scoring ? KP_SCORE_FULL : KP_SCORE_OFF;
+	p.score.mode = scoring;
 	kp_score_topic_params &t = p.score.topic;
 	t.mesh_weight = -1;
 	t.failure_weight = -1;

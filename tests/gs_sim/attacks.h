@@ -1,5 +1,5 @@
 /* The attacks of the GossipSub 1.1 paper on a network of routers, each with and without scoring. A
- * scenario is a name, a sentence and a function of (seed, scoring): whoever lists and runs
+ * scenario is a name, a sentence and a function of (seed, score mode): whoever lists and runs
  * scenarios needs no more. */
 #ifndef KP_TEST_GS_SIM_ATTACKS_H
 #define KP_TEST_GS_SIM_ATTACKS_H
@@ -18,14 +18,14 @@ struct AttackResult {
 
 struct AttackScenario {
 	const char *name, *what;
-	AttackResult (*run)(uint64_t seed, bool scoring);
+	AttackResult (*run)(uint64_t seed, kp_score_mode scoring);
 };
 
 extern const AttackScenario attack_scenarios[];
 extern const unsigned attack_scenarios_n;
 
-/* Full scoring for a topic of about five messages a second; or none. */
-kp_gs_params attack_params(bool scoring);
+/* For a topic of about five messages a second. */
+kp_gs_params attack_params(kp_score_mode scoring);
 
 /* The lowest score that any of the nodes has at another of them. */
 double sim_worst_score(GsSim &sim);
