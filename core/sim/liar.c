@@ -1,5 +1,5 @@
 /* A node that behaves in everything but Kademlia, where it answers every question with lies: what
- * hostile.md 20 calls table poisoning. Which lie depends on the node's number. */
+ * docs/hostile.md 20 calls table poisoning. Which lie depends on the node's number. */
 #include "conn/lenframe.h"
 #include "sim/world.h"
 #include "wire/kad_msg.h"

@@ -120,8 +120,8 @@ kp_ip_scope kp_ip_scope_of(int family, const uint8_t *ip);
 /* Of the first component; KP_SCOPE_NONE when that is not ip4 or ip6. */
 kp_ip_scope kp_maddr_scope(const kp_maddr *m);
 
-/* Whether somebody whose own address lies in that scope can rightly tell of m (decisions.md "Own
- * addresses"): a public peer of public addresses and names alone. */
+/* Whether somebody whose own address lies in that scope can rightly tell of m: a public peer of
+ * public addresses and names alone. */
 bool kp_maddr_fits_scope(const kp_maddr *m, kp_ip_scope teller);
 
 #ifdef __cplusplus

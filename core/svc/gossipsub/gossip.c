@@ -1,4 +1,4 @@
-/* Gossip: IHAVE, IWANT and the promises in between, IDONTWANT (protocols.md 10.10, 10.14). */
+/* Gossip: IHAVE, IWANT and the promises in between, IDONTWANT (gossipsub v1.0 to v1.2). */
 #include "svc/gossipsub/gs.h"
 
 #define GOSSIP_COUNT_MAX UINT32_MAX

@@ -1,5 +1,5 @@
-/* GossipSub 1.0 to 1.2 and floodsub: the router's interface to the engine (protocols.md 10,
- * decisions.md "Publishing and delivery"). Its inside is gs.h. */
+/* GossipSub 1.0 to 1.2 and floodsub (libp2p specs, pubsub/): the router's interface to the engine.
+ * Its inside is gs.h. */
 #ifndef KP_SVC_GOSSIPSUB_GOSSIPSUB_H
 #define KP_SVC_GOSSIPSUB_GOSSIPSUB_H
 

@@ -1,5 +1,5 @@
-/* The heartbeat: meshes kept between their bounds, fanout and gossip, expiries (protocols.md 10.11,
- * in that order). */
+/* The heartbeat: meshes kept between their bounds, fanout and gossip, expiries, in
+ * the order of gossipsub v1.1. */
 #include "svc/gossipsub/gs.h"
 
 static void beat_prune_negative(kp_gs *gs, kp_time now, gs_topic *t)
@@ -72,7 +72,8 @@ static void beat_reduce(kp_gs *gs, kp_time now, gs_topic *t)
 }
 
 /* A mesh of peers that are worth little is leavened: a few that are worth more than its median
- * come in, so that a mesh full of attackers is left in time (protocols.md 10.11 e). */
+ * come in, so that a mesh full of attackers is left in time (gossipsub v1.1, "Opportunistic
+ * Grafting"). */
 static void beat_opportunistic(kp_gs *gs, kp_time now, gs_topic *t)
 {
 	uint32_t outbound;

@@ -1,5 +1,5 @@
 /* Own messages for which nobody is there yet: they wait, signed and in order, for the first
- * subscriber whose stream is open (decisions.md "Hold before peers"). */
+ * subscriber whose stream is open (publish.hold, publish.hold_bytes). */
 #include "svc/gossipsub/gs.h"
 
 static void hold_arm(kp_gs *gs)

@@ -1,4 +1,4 @@
-/* Mesh membership: GRAFT and PRUNE both ways, and backoffs (protocols.md 10.10). Backoffs outlive
+/* Mesh membership: GRAFT and PRUNE both ways, and backoffs (gossipsub v1.1). Backoffs outlive
  * connections. A peer may graft us exactly when its backoff ends; we wait one heartbeat longer. */
 #include "svc/gossipsub/gs.h"
 

@@ -1,5 +1,5 @@
-/* Parameters of the router, with the defaults of mission.md and decisions.md (Karak column of
- * protocols.md 10.6). Plain data: the engine's config fills it, tests change it. */
+/* Parameters of the router, with the original KarakP2P's values as defaults. Plain data: the
+ * engine's config fills it, tests change it. */
 #ifndef KP_SVC_GOSSIPSUB_PARAMS_H
 #define KP_SVC_GOSSIPSUB_PARAMS_H
 

@@ -1,7 +1,8 @@
 /* What each peer is worth: events of the router become counters, counters become a score
- * (protocols.md 10.13). Scores that are not positive outlive the connection, so that coming back is
- * no way to be forgiven. Where go and rust differ: P3b and P3 as rust (a peer that left the mesh is
- * not judged by P3 any more), addresses of P6 as go (ip6 also by /64) but only while connected. */
+ * (gossipsub v1.1, "Peer scoring"). Scores that are not positive outlive the connection, so that
+ * coming back is no way to be forgiven. Where go and rust differ: P3b and P3 as rust (a peer that
+ * left the mesh is not judged by P3 any more), addresses of P6 as go (ip6 also by /64) but only
+ * while connected. */
 #include "svc/gossipsub/gs.h"
 
 static gs_score *score_of(kp_map_node *n)

@@ -1,4 +1,4 @@
-/* The router as an object, who gets an own message, and forwarding (protocols.md 10.8, 10.10). */
+/* The router as an object, who gets an own message, and forwarding. */
 #include "svc/gossipsub/gs.h"
 
 bool kp_gs_peer_ready(const gs_peer *p)

@@ -1,4 +1,4 @@
-/* RPCs of peers, walked in place (protocols.md 10.10): subscriptions, then messages and control in
+/* RPCs of peers, walked in place: subscriptions, then messages and control in
  * wire order. Messages are judged by size, topic and signature policy here; their signatures are
  * checked by verify.c. */
 #include "svc/gossipsub/gs.h"

@@ -1,4 +1,4 @@
-/* Control RPCs of ours, built into pool blocks (sizes: decisions.md, protocols.md 10.12). */
+/* Control RPCs of ours, built into pool blocks. */
 #include "svc/gossipsub/gs.h"
 
 /* A block for `room` bytes of control, and the builder in it. */

@@ -1,5 +1,5 @@
-/* The arithmetic of peer scores (protocols.md 10.13): what one topic and one peer are worth, as go
- * and rust compute it. Nothing here knows of a router. */
+/* The arithmetic of peer scores (gossipsub v1.1, P1 to P7): what one topic and one peer are worth,
+ * as go and rust compute it. Nothing here knows of a router. */
 #ifndef KP_SVC_GOSSIPSUB_SCORE_H
 #define KP_SVC_GOSSIPSUB_SCORE_H
 

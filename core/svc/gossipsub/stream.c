@@ -1,5 +1,5 @@
 /* The two streams of a peer. Ours carries all we say and nothing back: any byte, end or reset on it
- * means it is dead. Theirs is only read; nothing is ever written on it (protocols.md 10.9). */
+ * means it is dead. Theirs is only read; nothing is ever written on it. */
 #include "svc/gossipsub/gs.h"
 
 const kp_proto kp_gs_protos[] = {

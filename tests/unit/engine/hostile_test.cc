@@ -1,6 +1,6 @@
-/* hostile.md at a running node: a peer of bad faith, made of a real connection that the test feeds,
- * beside a good one that must be served all the while. Row 16 and 22 are in limits_test.cc, 21 in
- * dial_test.cc, 23 in connect_test.cc, 20 is the simulator's scenario `poison`. */
+/* docs/hostile.md at a running node: a peer of bad faith, made of a real connection that the test
+ * feeds, beside a good one that must be served all the while. Row 16 and 22 are in limits_test.cc,
+ * 21 in dial_test.cc, 23 in connect_test.cc, 20 is the simulator's scenario `poison`. */
 #include <gtest/gtest.h>
 
 #include "conn/mux.h"

@@ -1,5 +1,4 @@
-/* IHAVE, IWANT, promises, IDONTWANT (protocols.md 10.10, 10.14) and their caps (hostile.md 8, 9).
- */
+/* IHAVE, IWANT, promises, IDONTWANT and their caps (docs/hostile.md 8, 9). */
 #include "gossipsub/harness.h"
 
 static std::vector<std::string> many_ids(unsigned n, const std::string &salt = "")
@@ -284,7 +283,7 @@ TEST(gossip, a_copy_from_the_peer_cancels_the_forward_to_it)
 	EXPECT_EQ(net.stat(KP_STAT_cancelled_forwards), 1u);
 }
 
-/* hostile.md 9 */
+/* docs/hostile.md 9 */
 TEST(gossip, idontwant_ids_are_capped_and_expire)
 {
 	kp_gs_params p = kp_gs_params_default();

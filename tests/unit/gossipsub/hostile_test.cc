@@ -1,5 +1,6 @@
-/* hostile.md rows 1, 2, 7 to 12 and 17 at the router, with a good peer beside the bad one that must
- * go on being served. Rows 2 and 8 to 12 are in mesh_test, gossip_test, verify_test, policy_test.
+/* docs/hostile.md rows 1, 2, 7 to 12 and 17 at the router, with a good peer beside the bad one that
+ * must go on being served. Rows 2 and 8 to 12 are in mesh_test, gossip_test, verify_test,
+ * policy_test.
  */
 #include "gossipsub/harness.h"
 

@@ -1,5 +1,4 @@
-/* GRAFT, PRUNE, backoffs and the heartbeat's mesh bounds (protocols.md 10.10, 10.11), with exact
- * times. */
+/* GRAFT, PRUNE, backoffs and the heartbeat's mesh bounds, with exact times. */
 #include "gossipsub/harness.h"
 
 static kp_gs_params no_low()
@@ -85,7 +84,7 @@ TEST(mesh, accepts_a_graft)
 	EXPECT_EQ(net.stat(KP_STAT_graft_refused), 0u);
 }
 
-/* hostile.md 10 */
+/* docs/hostile.md 10 */
 TEST(mesh, ignores_grafts_of_unknown_topics_and_non_subscribers)
 {
 	Net net(no_low());
@@ -172,7 +171,7 @@ TEST(mesh, we_graft_again_after_backoff_and_slack)
 	EXPECT_TRUE(net.in_mesh(a, "t"));
 }
 
-/* hostile.md 2: what overflows elsewhere is clamped here. */
+/* docs/hostile.md 2: what overflows elsewhere is clamped here. */
 TEST(mesh, huge_backoffs_are_clamped)
 {
 	Net net(no_low());

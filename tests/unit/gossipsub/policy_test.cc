@@ -1,4 +1,4 @@
-/* Signature policies and message ids against the wire vectors (protocols.md 10.3 to 10.5). */
+/* Signature policies and message ids against the wire vectors. */
 #include "gossipsub/harness.h"
 #include "vectors.h"
 
@@ -169,7 +169,7 @@ TEST(policy, message_ids)
 	EXPECT_EQ(field(sha.got[0], KP_F_ID), text(want["id"].bytes()));
 }
 
-/* hostile.md 12: one bad message costs its sender P4 and nothing else. */
+/* docs/hostile.md 12: one bad message costs its sender P4 and nothing else. */
 TEST(policy, good_messages_around_a_bad_one_arrive_in_order)
 {
 	Net net(kp_gs_params_default(), true);

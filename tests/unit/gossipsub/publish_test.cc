@@ -1,5 +1,4 @@
-/* Own messages: fates, hold, order, sizes, who gets them, back-pressure (decisions.md "Publishing
- * and delivery"). */
+/* Own messages: fates, hold, order, sizes, who gets them, back-pressure. */
 #include "gossipsub/harness.h"
 
 struct Fate {

@@ -1,5 +1,4 @@
-/* The two streams of a peer: opened at once, reopened in time, never written on the wrong one
- * (protocols.md 10.9, decisions.md "Streams"). */
+/* The two streams of a peer: opened at once, reopened in time, never written on the wrong one. */
 #include "gossipsub/harness.h"
 
 TEST(stream, opened_at_once_with_all_subscriptions)
@@ -229,7 +228,7 @@ TEST(stream, two_connections_one_stream)
 	EXPECT_EQ(net.stat(KP_STAT_pubsub_reopens), 0u);
 }
 
-/* hostile.md 22, 23: state follows the peer, and is gone with its last connection. */
+/* docs/hostile.md 22, 23: state follows the peer, and is gone with its last connection. */
 TEST(stream, comes_and_goes_without_trace)
 {
 	Net net;

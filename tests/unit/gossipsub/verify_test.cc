@@ -1,5 +1,5 @@
 /* Signatures off the loop: order per peer, parked copies, hold and resume, the node-wide cap
- * (hostile.md 7, 11, 12; decisions.md "Verify queue"). */
+ * (docs/hostile.md 7, 11, 12). */
 #include "gossipsub/harness.h"
 
 static std::string forged(kp_host *author, uint64_t seqno, const std::string &topic,
@@ -84,7 +84,7 @@ TEST(verify, order_is_kept_when_jobs_end_out_of_order)
 	net.router->jobs_stuck = false;
 }
 
-/* hostile.md 11: the forged copy comes first and does not suppress the real one. */
+/* docs/hostile.md 11: the forged copy comes first and does not suppress the real one. */
 TEST(verify, a_forged_first_copy_does_not_suppress)
 {
 	Net net(jobs_only());
