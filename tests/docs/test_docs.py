@@ -158,3 +158,19 @@ def test_operators_page_names_real_keys_and_counters():
 def test_presets_named_in_the_docs_exist(preset):
     presets = json.loads((ROOT / "CMakePresets.json").read_text())
     assert preset in [p["name"] for p in presets["configurePresets"]]
+
+
+def test_hostile_rows_name_tests_and_counters():
+    """docs/hostile.md: every test it names is in the tree, every counter in `stats`."""
+    named = set()
+    for source in (ROOT / "tests").rglob("*.cc"):
+        for suite, name in re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", source.read_text(), re.M):
+            named.add(f"{suite}.{name}")
+    counters = set(re.findall(r"\bX\((\w+)\)", (ROOT / "core/base/stats.h").read_text()))
+    rows = re.findall(r"^\| \d+ \|.*\| (.*) \| (.*) \|$", (ROOT / "docs/hostile.md").read_text(), re.M)
+    assert len(rows) == 24
+    for counted, proved in rows:
+        assert set(re.findall(r"`(\w+)`", counted)) <= counters
+        tests = re.findall(r"`([\w.]+)`", proved)
+        assert tests
+        assert set(tests) <= named
