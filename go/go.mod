@@ -1,0 +1,3 @@
+module github.com/karakp2p/karakp2p/go
+
+go 1.24
