@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 mode=(--dry-run -Werror)
 [ "${1:-}" != --fix ] || mode=(-i)
 dirs=()
-for dir in core abi cli tests bench bindings; do
+for dir in core abi cli tests bench bindings node/src; do
 	[ ! -d "$dir" ] || dirs+=("$dir")
 done
 find "${dirs[@]}" \
