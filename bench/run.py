@@ -48,6 +48,12 @@ def ready(source, sink):
             node.wait("subscribed", peer=other.peer)
 
 
+def packages():
+    """The language packages that have been built here."""
+    if (ROOT / "node/build/Release/karakp2p.node").exists():
+        yield "node", ["node", str(ROOT / "bench/node.mjs")], []
+
+
 def stock(names):
     out = []
     for name in names.split():
@@ -67,7 +73,7 @@ def main():
     a = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    peers = [("karakp2p", [os.path.join(a.build, "bench", "bench_peer")], [])] + stock(a.peers)
+    peers = [("karakp2p", [os.path.join(a.build, "bench", "bench_peer")], []), *packages()] + stock(a.peers)
     results = {"gossip": {}, "local": {}}
     print(f"{'signed gossip':16} {'size':>6} {'msg/s':>9} {'ratio':>7} {'us sender':>10} {'us recv':>9} {'lost':>5}")
     for label, size, window, count in RUNS:
@@ -82,6 +88,8 @@ def main():
             ours = results["gossip"][label].get("karakp2p", r)["per_second"]
             print(f"{name:16} {label:>6} {r['per_second']:9.0f} {ours / r['per_second']:6.2f}x "
                   f"{r['cpu_us_sender']:10.1f} {r['cpu_us_receiver']:9.1f} {r['lost']:5d}", flush=True)
+    if len([*packages()]) > 0:
+        subprocess.run(["node", ROOT / "bench/node.mjs", "boundary", "10000" if a.quick else "50000"])
     for what in (["handshakes"], ["stream"], ["latency"], ["memory", "60" if a.quick else "300"]):
         done = subprocess.run([os.path.join(a.build, "bench", "bench_local"), *what], stdout=subprocess.PIPE, text=True)
         if done.returncode == 0:
