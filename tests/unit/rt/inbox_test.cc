@@ -402,7 +402,7 @@ TEST_F(RtInbox, BlockHoldsDirectMessagesBack)
 /* The bound of all inboxes together holds one back that is not full itself. */
 TEST_F(RtInbox, BlockObeysTheBoundOfAllInboxes)
 {
-	open(1000, KP_INBOX_BLOCK, 1 << 20, 8000);
+	open(1000, KP_INBOX_BLOCK, 1 << 20, 12000);
 	kp_rt_kick kick;
 	int fd = eventfd(0, EFD_NONBLOCK);
 	kp_rt_kick_init(&kick, fd);
@@ -411,7 +411,7 @@ TEST_F(RtInbox, BlockObeysTheBoundOfAllInboxes)
 	put_token(2, 1, 5000);
 	EXPECT_EQ(look(&in), (Holds{{2, false}}));
 	put_token(3, 1, 2000);
-	while (in.total_bytes < 8000)
+	while (in.total_bytes < 12000)
 		put({direct(pool, 4, 2)});
 	EXPECT_EQ(look(&in), (Holds{{2, true}}));
 	EXPECT_EQ(drain(1), (Tokens{2, 3})); /* the other inbox makes the room */
