@@ -18033,7 +18033,7 @@ static bool score_copy_tables(kp_gs *gs)
 		gs->score_topics = kp_mem_alloc(gs->env->mem, room);
 	if (!ok || (room > 0 && gs->score_topics == NULL))
 		return false;
-	uint8_t *names = (uint8_t *)(gs->score_topics + par->n_topics);
+	uint8_t *names = room > 0 ? (uint8_t *)(gs->score_topics + par->n_topics) : NULL;
 	for (size_t i = 0; i < par->n_topics; i++) {
 		kp_score_topic *to = &gs->score_topics[i];
 		*to = par->topics[i];
