@@ -14,18 +14,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import karakp2p
 from karakp2p import aio
 
 TOPIC = "example/table"
-SNAPSHOT = "/example/table/1"  # protocol of the direct messages that carry a whole table
+SNAPSHOT = "/example/table/1"  # protocol of the direct messages that carry a table
+SNAPSHOT_BYTES = 32 * 1024  # of one of them
+AHEAD = 60  # seconds that another's clock may be ahead of ours
 
 log = logging.getLogger("service")
 
@@ -43,10 +48,35 @@ class Table:
         self.rows[name] = (when, value)
         return True
 
+    def snapshots(self) -> Iterator[bytes]:
+        """All rows as JSON objects of a size that one message may have."""
+        part: dict[str, tuple[float, str]] = {}
+        size = 0
+        for name, row in self.rows.items():
+            cost = len(karakp2p.JSON.encode({name: row}))
+            if part and size + cost > SNAPSHOT_BYTES:
+                yield karakp2p.JSON.encode(part)
+                part, size = {}, 0
+            part[name] = row
+            size += cost
+        if part:
+            yield karakp2p.JSON.encode(part)
+
+
+def check_row(name: Any, when: Any, value: Any) -> tuple[str, float, str]:
+    """The three, or ValueError: they came from somebody else."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise ValueError("name and value must be text")
+    if isinstance(when, bool) or not isinstance(when, (int, float)):
+        raise ValueError("the time must be a number")
+    if not when < time.time() + AHEAD:
+        raise ValueError("the time lies in the future")
+    return name, when, value
+
 
 class Change:
-    """The codec of the topic: {"set": NAME, "to": VALUE, "at": SECONDS} or {"ask": true}. What has
-    another form is refused by decode, and so rejected before it spreads."""
+    """The codec of the topic: {"set": NAME, "to": VALUE, "at": SECONDS} or {"ask": true, "at":
+    SECONDS}. What has another form is refused by decode, and so rejected before it spreads."""
 
     def encode(self, value: dict[str, Any], /) -> bytes:
         """Compact JSON."""
@@ -55,16 +85,13 @@ class Change:
     def decode(self, data: bytes, /) -> dict[str, Any]:
         """ValueError unless it is one of the two forms."""
         value = karakp2p.JSON.decode(data)
-        if isinstance(value, dict) and value.keys() == {"ask", "at"}:
-            return value
-        if not (
-            isinstance(value, dict)
-            and value.keys() == {"set", "to", "at"}
-            and isinstance(value["set"], str)
-            and isinstance(value["to"], str)
-            and isinstance(value["at"], (int, float))
-            and value["at"] < time.time() + 60
-        ):
+        if not isinstance(value, dict):
+            raise ValueError("not a change of the table")
+        if value.keys() == {"ask", "at"} and value["ask"] is True:
+            check_row("", value["at"], "")
+        elif value.keys() == {"set", "to", "at"}:
+            check_row(value["set"], value["at"], value["to"])
+        else:
             raise ValueError("not a change of the table")
         return value
 
@@ -79,29 +106,33 @@ class Service:
 
     async def run(self) -> None:
         """Until the node is closed."""
-        await self.node.add_protocol(SNAPSHOT)
-        changes = await self.topic.subscribe(validate=True)
-        await self.topic.publish({"ask": True, "at": time.time()})
+        try:
+            await self.node.add_protocol(SNAPSHOT)
+            changes = await self.topic.subscribe(validate=True)
+            await self.topic.publish({"ask": True, "at": time.time()})
+        except karakp2p.Closed:  # before it began
+            return
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.read_changes(changes))
+            tasks.create_task(self.read_changes(changes, tasks))
             tasks.create_task(self.read_snapshots())
 
-    async def read_changes(self, changes: aio.Subscription) -> None:
+    async def read_changes(self, changes: aio.Subscription, tasks: asyncio.TaskGroup) -> None:
         """Follows the topic. A message spreads further only once it is accepted."""
         async for message in changes:
             message.accept()
             change = message.value
             if "ask" in change:
-                await self.send_snapshot(message.source)
+                tasks.create_task(self.send_snapshot(message.source))
             elif self.table.apply(change["set"], change["at"], change["to"]):
                 print(f"{change['set']} = {change['to']}  (by {message.source})", flush=True)
 
     async def send_snapshot(self, peer: str | None) -> None:
         """Gives a newcomer what we know. It may have left, or know others: never an error."""
-        if peer is None or not self.table.rows:
+        if peer is None:
             return
         try:
-            await self.node.send(peer, SNAPSHOT, json.dumps(self.table.rows), timeout=5)
+            for part in list(self.table.snapshots()):
+                await self.node.send(peer, SNAPSHOT, part, timeout=5)
         except karakp2p.Error as e:
             log.info("no snapshot for %s: %s", peer, e)
 
@@ -109,9 +140,8 @@ class Service:
         """Direct messages come out of the node itself."""
         async for message in self.node:
             try:
-                rows = json.loads(bytes(message))
-                for name, (when, value) in rows.items():
-                    if self.table.apply(name, when, value):
+                for name, (when, value) in json.loads(bytes(message)).items():
+                    if self.table.apply(*check_row(name, when, value)):
                         print(f"{name} = {value}", flush=True)
             except (ValueError, TypeError, AttributeError) as e:
                 log.warning("bad snapshot from %s: %s", message.source, e)
@@ -127,19 +157,26 @@ class Service:
             for peer in await self.node.peers():
                 print(peer["peer"], *peer["addrs"])
         elif line == "stats":
-            print(json.dumps(await self.node.stats(), indent=1))
+            print(json.dumps(await self.node.stats()))
         elif line:
             print(self.table.rows.get(line, (0, "(not set)"))[1])
         sys.stdout.flush()
 
 
-async def read_lines(service: Service) -> None:
+def read_input(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[bytes]) -> None:
+    """Standard input, on a thread of its own, so that it may be a file, too; b"" is its end."""
+    with open(0, "rb", buffering=0, closefd=False) as raw, contextlib.suppress(RuntimeError):
+        for line in raw:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, b"")  # RuntimeError: the loop has ended
+
+
+async def follow_input(service: Service) -> None:
     """The user's commands, until the end of the input."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    while line := await reader.readline():
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=read_input, args=(loop, lines), daemon=True).start()
+    while line := await lines.get():
         await service.command(line.decode(errors="replace").strip())
 
 
@@ -163,17 +200,19 @@ async def main() -> None:
         for address in await node.addresses():
             print("listening on", address, flush=True)
         service = Service(node)
-        running = asyncio.create_task(service.run())
         stop = asyncio.Event()
         for sig in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sig, stop.set)
-        input_ended = asyncio.create_task(read_lines(service))
-        input_ended.add_done_callback(lambda _: stop.set())
-        running.add_done_callback(lambda _: stop.set())
-        await stop.wait()
-        input_ended.cancel()
+        running = asyncio.create_task(service.run())
+        reading = asyncio.create_task(follow_input(service))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((running, reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+        reading.cancel()
+        stopped.cancel()
         await node.close()  # says goodbye; the iterations of the service end
         await running
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
 
 
 if __name__ == "__main__":

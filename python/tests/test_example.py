@@ -68,3 +68,14 @@ def test_service(tmp_path: Path) -> None:
     first.end(signal.SIGINT)
     second.end(signal.SIGTERM)
     third.end(None)
+
+
+def test_input_may_be_a_file() -> None:
+    for text in ("", "name=value\nname\nunknown\npeers\n"):
+        r = subprocess.run(
+            [sys.executable, SERVICE, "--listen", LISTEN],
+            input=text, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert r.returncode == 0 and not r.stderr, r.stderr
+        want = ["value", "(not set)"] if text else []
+        assert [line for line in r.stdout.splitlines() if "listening" not in line] == want
