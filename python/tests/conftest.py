@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -43,6 +46,46 @@ def connect(a: karakp2p.Node, b: karakp2p.Node, *topics: str) -> None:
     b.connect(a.addresses()[0], 10)
     for topic in topics:
         wait_until(lambda t=topic: knows(a, b.peer_id, t), what=f"topic {topic}")  # type: ignore[misc]
+
+
+class StoppedPeer:
+    """A subscriber of "t" in a process of its own that is stopped: nothing it is sent is taken."""
+
+    CODE = """
+import karakp2p
+with karakp2p.Node("t", listen="/ip4/127.0.0.1/tcp/0", kad_mode="off") as n:
+    print(n.addresses()[0], flush=True)
+    for _ in n:
+        pass
+"""
+
+    def __init__(self, node: karakp2p.Node) -> None:
+        self.node = node
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE], stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> StoppedPeer:
+        assert self.process.stdout is not None
+        peer = self.node.connect(self.process.stdout.readline().strip(), 10)
+        wait_until(lambda: knows(self.node, peer, "t"))
+        self.process.send_signal(signal.SIGSTOP)
+        return self
+
+    def fill(self) -> None:
+        """Publishes until the node's send queue is full, and stays full. That holds for a second:
+        then the library gives up a peer that takes nothing."""
+        with contextlib.suppress(karakp2p.Timeout):
+            while True:
+                self.node.publish("t", os.urandom(50000), timeout=0.03)
+
+    def go_on(self) -> None:
+        """It takes what it is sent."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture

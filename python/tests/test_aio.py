@@ -229,6 +229,31 @@ def test_waiting_readers_share(run: Run) -> None:
     run(main())
 
 
+def test_waiting_readers_get_what_another_took(run: Run) -> None:
+    async def main() -> None:
+        async with Pair() as (a, b):
+            waiting = [asyncio.ensure_future(b.recv()) for _ in range(2)]
+            await asyncio.sleep(0.01)
+            for i in range(3):
+                await a.publish("t", f"{i}")
+            end = time.monotonic() + 5
+            # without a turn of the loop: the next recv() takes all three
+            while b._info("stats")["inbox_messages"] < 3 and time.monotonic() < end:
+                time.sleep(0.001)
+            got = [await b.recv(), *await asyncio.wait_for(asyncio.gather(*waiting), 5)]
+            assert {bytes(m) for m in got} == {b"0", b"1", b"2"}
+            waiting = [asyncio.ensure_future(b.recv())]
+            await asyncio.sleep(0.01)
+            for i in range(3, 6):
+                await a.publish("t", f"{i}")
+            while b._info("stats")["inbox_messages"] < 3 and time.monotonic() < end:
+                time.sleep(0.001)
+            got = [*await b.recv_batch(2), *await asyncio.wait_for(asyncio.gather(*waiting), 5)]
+            assert {bytes(m) for m in got} == {b"3", b"4", b"5"}
+
+    run(main())
+
+
 def test_publishers_wait_in_order(run: Run) -> None:
     async def main() -> None:
         node = aio.Node(outbox_max_messages=4, **QUICK)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
+import os
 import pickle
 import select
+import signal
 import threading
 import time
 
 import pytest
-from conftest import QUICK, connect, in_mesh, knows, wait_until
+from conftest import QUICK, StoppedPeer, connect, in_mesh, knows, wait_until
 
 import karakp2p
 from karakp2p import Node
@@ -317,6 +320,90 @@ def test_readers_compete(pair: Pair) -> None:
     for t in threads:
         t.join(5)
     assert sorted(got) == sorted(want)
+
+
+def test_waiting_readers_get_what_another_took(pair: Pair) -> None:
+    """One reader takes a batch, of which it wants one message; the others sleep on a descriptor
+    that says nothing any more."""
+    a, b = pair
+    for i in range(100):
+        got: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda g=got: g.append(bytes(b.recv(10)))) for _ in range(3)
+        ]
+        for t in threads:
+            t.start()
+        for k in range(3):
+            a.publish("t", f"{i} {k}")
+        for t in threads:
+            t.join(5)
+            assert not t.is_alive()
+        assert sorted(got) == [b"%d %d" % (i, k) for k in range(3)]
+
+
+def test_twenty_publishers_are_served_in_order() -> None:
+    """They wait for room in the library, which serves them first come, first served."""
+    with Node(outbox_max_messages=1, **QUICK) as n, StoppedPeer(n) as peer:
+        sub = n.subscribe("t", own_messages=True)
+        accepted: list[int] = []
+
+        def publish(i: int) -> None:
+            n.publish("t", b"waiting %d" % i)
+            accepted.append(i)
+
+        peer.fill()
+        threads = []
+        for i in range(20):
+            refused = n.stats()["outbox_refused"]
+            threads.append(threading.Thread(target=publish, args=(i,)))
+            threads[-1].start()
+            wait_until(lambda r=refused, i=i: n.stats()["outbox_refused"] > r or i in accepted)  # type: ignore[misc]
+            time.sleep(0.005)  # from the refusal to the wait
+        peer.go_on()
+        for t in threads:
+            t.join(20)
+        got: list[bytes] = []
+        while len(got) < 20:
+            got += [m for m in map(bytes, sub.recv_batch(256, 10)) if m.startswith(b"waiting")]
+        assert got == [b"waiting %d" % i for i in range(20)]
+        assert sorted(accepted) == list(range(20))
+
+
+def test_timeout_while_the_queue_is_full() -> None:
+    with Node(outbox_max_messages=1, **QUICK) as n, StoppedPeer(n) as peer:
+        late = []
+        for _ in range(5):
+            peer.fill()
+            with pytest.raises(karakp2p.QueueFull):
+                n.publish("t", os.urandom(9), timeout=0)
+            start = time.monotonic()
+            with contextlib.suppress(karakp2p.Timeout):
+                n.publish("t", os.urandom(9), timeout=0.05)
+                continue  # the peer was given up meanwhile
+            late.append(time.monotonic() - start - 0.05)
+        assert late and -0.001 < min(late) < 0.02, late
+
+
+def test_signal_handler_may_wait_while_its_thread_waits() -> None:
+    """The wait within takes the answer that the outer wait is for; that one must learn of it."""
+
+    def handler(*_: object) -> None:
+        with pytest.raises(karakp2p.Timeout):
+            node.recv(0.5)
+        handled.append(True)
+
+    handled: list[bool] = []
+    node = Node(publish_hold=0.3, **QUICK).start()
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        start = time.monotonic()
+        with pytest.raises(karakp2p.Expired):
+            node.publish("nobody", "held", timeout=5, confirm=True)
+        assert handled and time.monotonic() - start < 3
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        node.close()
 
 
 def test_many_threads_call_and_read(pair: Pair) -> None:

@@ -53,14 +53,15 @@ T = TypeVar("T")
 
 
 class _Waker:
-    """A pipe by which other threads end this thread's wait. Each thread has one."""
+    """A pipe by which other threads end one wait of this thread."""
 
-    __slots__ = ("_read", "_woken", "_write")
+    __slots__ = ("_read", "_woken", "_write", "thread")
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         self._woken = False
+        self.thread = threading.get_ident()
 
     def fileno(self) -> int:
         """Readable once wake() was called."""
@@ -83,22 +84,21 @@ class _Waker:
         os.close(self._write)
 
 
-_local = threading.local()
+class _Idle(threading.local):
+    """The wakers of this thread that no wait uses. It has more than one when a signal handler has
+    waited while the thread waited."""
+
+    def __init__(self) -> None:
+        self.wakers: list[_Waker] = []
 
 
-def _waker() -> _Waker:
-    """This thread's."""
-    try:
-        waker: _Waker = _local.waker
-    except AttributeError:
-        waker = _local.waker = _Waker()
-    return waker
+_idle = _Idle()
 
 
 def _fresh_wakers() -> None:
     """In the child of a fork: the pipes are the parent's too."""
-    global _local
-    _local = threading.local()
+    global _idle
+    _idle = _Idle()
 
 
 os.register_at_fork(after_in_child=_fresh_wakers)
@@ -112,7 +112,7 @@ class _Call:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.done = False
-        self.waker = _waker()
+        self.waker: _Waker | None = None  # of the thread that waits for it just now
 
 
 class _Deadline:
@@ -182,16 +182,20 @@ class _Reader:
         return wait
 
     def _pop_ready(self) -> Message | None:
+        node, inbox = self._node, self._inbox
         try:
-            return self._inbox.messages.popleft()
+            return inbox.messages.popleft()
         except IndexError:
             pass
-        self._node._take(self._inbox)
-        self._node._settle()
+        node._take(inbox)
+        node._settle()
         try:
-            return self._inbox.messages.popleft()
+            message = inbox.messages.popleft()
         except IndexError:  # nothing came, or another thread was first
             return None
+        if inbox.messages:
+            node._share(inbox)
+        return message
 
     def _pop(self) -> Message | None:
         """What is at hand, or None; Closed at the end."""
@@ -427,19 +431,21 @@ class Node(NodeBase, _Reader):
 
     def _block(self, inbox: Inbox | None, call: _Call | None, wait: _Deadline) -> None:
         """Waits until the inbox may have something, the call may be done, or time is over."""
-        me = _waker()
-        lead = False
+        idle = _idle.wakers
+        me = idle.pop() if idle else _Waker()
         try:
             with self._lock:
-                if call is not None and (call.done or self._over):
-                    return
+                if call is not None:
+                    if call.done or self._over:
+                        return
+                    call.waker = me
                 if inbox is not None and (inbox.over or inbox.messages):
                     return
                 self._waiting[me] = inbox
                 if self._leader is None:
                     self._leader = me
-                # a signal handler may wait while this thread waits: then it leads already
-                lead = self._leader is me
+                # a signal handler may wait while its thread leads: nobody else can do it then
+                lead = self._leader.thread == me.thread
             poller = select.poll()
             poller.register(me, select.POLLIN)
             if inbox is not None:
@@ -452,6 +458,7 @@ class Node(NodeBase, _Reader):
                 self._drain()
         finally:
             self._leave(me)
+            idle.append(me)
 
     def _leave(self, me: _Waker) -> None:
         with self._lock:
@@ -464,9 +471,20 @@ class Node(NodeBase, _Reader):
 
     def _wake(self, inbox: Inbox | None) -> None:
         """Ends the waits for an inbox, or all of them."""
-        for waker, waits_for in self._waiting.items():
+        for waker, waits_for in list(self._waiting.items()):
             if inbox is None or waits_for is inbox:
                 waker.wake()
+
+    def _share(self, inbox: Inbox) -> None:
+        """More than one message was taken: others that wait for the inbox do not see that by its
+        descriptor any more."""
+        if self._waiting:
+            with self._lock:
+                self._wake(inbox)
+
+    def _dispatch(self, event: Event) -> None:
+        with self._lock:
+            super()._dispatch(event)
 
     def _complete(self, event: Event) -> None:
         call = self._calls.get(event.token)
@@ -476,7 +494,8 @@ class Node(NodeBase, _Reader):
         if not event.more:
             call.done = True
             del self._calls[event.token]
-            call.waker.wake()
+            if call.waker is not None:
+                call.waker.wake()
 
     def _drain(self) -> None:
         """Takes what inbox 0 holds, and tells whom it concerns."""

@@ -16,7 +16,7 @@ import asyncio
 import os
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from inspect import isawaitable
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
@@ -127,6 +127,8 @@ class _Reader:
         messages = self._inbox.messages
         while len(batch) < n and (messages or self._node._take(self._inbox)):
             batch.append(messages.popleft())
+        if messages:
+            self._node._share(self._inbox)
         self._streak += len(batch)
         return batch
 
@@ -140,7 +142,10 @@ class _Reader:
         while True:
             if messages or node._take(inbox):
                 self._streak += 1
-                return messages.popleft()
+                message = messages.popleft()
+                if inbox.waiters and messages:
+                    node._share(inbox)
+                return message
             node._report()
             if inbox.over:
                 raise node._ended(inbox)
@@ -331,6 +336,10 @@ class Node(NodeBase, _Reader):
         self._attach()
         return self
 
+    def __await__(self) -> Generator[Any, None, Node]:
+        """`node = await Node(…)` is start()."""
+        return self.start().__await__()
+
     async def close(self, timeout: float | None = CLOSE_S) -> None:
         """As karakp2p.Node.close(). When cancelled, the node still goes on closing."""
         drain = to_ms(seconds(timeout))
@@ -478,6 +487,12 @@ class Node(NodeBase, _Reader):
             _wake(inbox.waiters, len(inbox.waiters))
         self._rewatch(inbox)
         self._report()
+
+    def _share(self, inbox: Inbox) -> None:
+        """More messages were taken than the taker wants: others that wait for the inbox do not see
+        that by its descriptor any more."""
+        _wake(inbox.waiters, len(inbox.messages))
+        self._rewatch(inbox)
 
     def _rewatch(self, inbox: Inbox) -> None:
         if not inbox.waiters and inbox.fd >= 0:
