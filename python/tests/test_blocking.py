@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import select
+import selectors
 import signal
 import threading
 import time
@@ -172,6 +173,36 @@ def test_validation_verdicts() -> None:
         late = sub.recv(5)
         b.close()
         assert late.accept() is False
+
+
+def test_no_verdict_is_ignore() -> None:
+    with (
+        Node(**QUICK) as a,
+        Node(validate_timeout=0.05, **QUICK) as b,
+        Node("v", **QUICK) as c,
+    ):
+        sub = b.subscribe("v", validate=True)
+        connect(a, b, "v")
+        connect(b, c, "v")
+        a.publish("v", "late")
+        message = sub.recv(5)
+        time.sleep(0.2)
+        assert not message.accept() and not message.reject() and not message.ignore()
+        with pytest.raises(karakp2p.Timeout):
+            c.recv(0.2)
+
+
+def test_pending_verdicts_are_bounded() -> None:
+    with Node(**QUICK) as a, Node(validate_max_pending=5, **QUICK) as b:
+        sub = b.subscribe("v", validate=True)
+        connect(a, b, "v")
+        for i in range(20):
+            a.publish("v", f"{i}")
+        wait_until(lambda: b.stats()["validate_overflows"] == 15)
+        waiting = sub.recv_batch(256, 5)
+        assert len(waiting) == 5 and all(m.accept() for m in waiting)
+        a.publish("v", "there is room again")
+        assert bytes(sub.recv(5)) == b"there is room again"
 
 
 def test_codec(pair: Pair) -> None:
@@ -492,6 +523,43 @@ def test_fileno(pair: Pair) -> None:
     assert select.select([b.fileno()], [], [], 5)[0] == [b.fileno()]
     assert bytes(b.recv(0)) == b"x"
     assert select.select([b.fileno()], [], [], 0)[0] == []
+
+
+def test_selectors(pair: Pair) -> None:
+    a, b = pair
+    sub = b.subscribe("s")
+    wait_until(lambda: knows(a, b.peer_id, "s"))
+    got: dict[str, list[bytes]] = {"t": [], "s": []}
+    with selectors.DefaultSelector() as selector:
+        for reader, topic in ((b, "t"), (sub, "s")):
+            selector.register(reader, selectors.EVENT_READ, (reader, topic))
+        for i in range(600):
+            a.publish("st"[i % 2], f"{i}")
+        while len(got["t"]) + len(got["s"]) < 600:
+            for key, _ in selector.select(5):
+                reader, topic = key.data
+                while batch := reader.recv_batch(256, 0):
+                    got[topic] += map(bytes, batch)
+    assert got["s"] == [b"%d" % i for i in range(0, 600, 2)]
+    assert got["t"] == [b"%d" % i for i in range(1, 600, 2)]
+
+
+def test_trio(pair: Pair) -> None:
+    trio = pytest.importorskip("trio")
+    a, b = pair
+    got: list[bytes] = []
+
+    async def main() -> None:
+        with trio.fail_after(10):
+            while len(got) < 300:
+                await trio.lowlevel.wait_readable(b.fileno())
+                while batch := b.recv_batch(256, 0):
+                    got.extend(map(bytes, batch))
+
+    for i in range(300):
+        a.publish("t", f"{i}")
+    trio.run(main)
+    assert got == [b"%d" % i for i in range(300)]
 
 
 def test_before_start() -> None:

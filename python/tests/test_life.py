@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, connect, run_script
+from conftest import QUICK, connect, run_script, wait_until
 
 import karakp2p
 from karakp2p import Node
@@ -119,17 +119,46 @@ def test_signal_handler_may_close() -> None:
     )
 
 
-def test_no_wakeups_while_waiting() -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("no strace")
-    code = f"import karakp2p\nn = {NODE}).start()\ntry: n.recv(1)\nexcept TimeoutError: pass"
-    r = subprocess.run(
-        ["strace", "-e", "trace=poll,ppoll", sys.executable, "-c", code],
-        capture_output=True, text=True, timeout=20, check=False,
-    )  # fmt: skip
-    if "ptrace" in r.stderr:
-        pytest.skip("strace is not allowed")
-    assert sum("poll(" in line for line in r.stderr.splitlines()) < 8, r.stderr
+def switches(thread: int) -> int:
+    """How often the thread has gone to sleep by itself."""
+    status = Path(f"/proc/self/task/{thread}/status").read_text(encoding="ascii")
+    return int(status.split("nonvoluntary")[0].split("voluntary_ctxt_switches:")[1].split()[0])
+
+
+def test_no_wakeups_while_waiting(node: Node) -> None:
+    """A thread that waits sleeps until there is something: nothing wakes it from time to time."""
+    readers: list[int] = []
+
+    def read(call: object) -> None:
+        readers.append(threading.get_native_id())
+        with pytest.raises(karakp2p.Closed):
+            call()  # type: ignore[operator]
+
+    calls = [node.recv, node.subscribe("s").recv, lambda: node.recv_batch(10)]
+    threads = [threading.Thread(target=read, args=(call,)) for call in calls]
+    for t in threads:
+        t.start()
+    time.sleep(0.2)
+    before = [switches(t) for t in readers]
+    time.sleep(1)
+    assert [switches(t) for t in readers] == before
+    node.close()
+    for t in threads:
+        t.join(5)
+
+
+def test_giving_up_a_node_does_not_wait() -> None:
+    """A collector must not be held up by a goodbye."""
+    took = []
+    with Node("t", **QUICK) as peer:
+        for _ in range(10):
+            n = Node("t", **QUICK).start()
+            n.connect(peer.addresses()[0], 5)
+            start = time.monotonic()
+            with pytest.warns(ResourceWarning):
+                del n
+            took.append(time.monotonic() - start)
+    assert sorted(took)[len(took) // 2] < 0.01, took
 
 
 def test_collected_open_warns_and_closes() -> None:
@@ -223,7 +252,7 @@ def test_nothing_is_left_of_closed_nodes() -> None:
         cycle()
     gc.collect()
     before = count("task"), count("fd"), resident()
-    for _ in range(300):
+    for _ in range(1000):
         cycle()
     gc.collect()
     assert (count("task"), count("fd")) == before[:2]
@@ -254,10 +283,39 @@ def test_data_outlive_everything() -> None:
         del sender, slices
 
 
+def test_slow_consumer_has_a_bound() -> None:
+    """What nobody reads is dropped and counted, and takes no more memory than it may."""
+    config = {**QUICK, "inbox_max_bytes": "2MiB", "message_id": "source_seqno"}
+    with Node("t", **config) as a, Node("t", **config) as b:
+        connect(a, b, "t")
+        payload = os.urandom(32768)
+        offered = delivered = 0
+
+        def offer(n: int) -> None:
+            nonlocal offered
+            for _ in range(n):
+                a.publish("t", payload)
+            offered += n
+            wait_until(
+                lambda: b.stats()["inbox_dropped"] + b.stats()["inbox_messages"] >= offered, 60
+            )
+
+        offer(3000)  # the history of both nodes is full now, too
+        before = resident()
+        offer(3000)
+        assert b.stats()["inbox_bytes"] <= 2 << 20
+        assert resident() - before < 24 << 20, "of 98 MB more"
+        while batch := b.recv_batch(256, 0.2):
+            delivered += len(batch)
+        assert b.dropped + delivered == offered and b.dropped > offered / 2
+
+
 def test_close_races() -> None:
-    end = time.monotonic() + 4
+    """KP2P_ROUNDS=10000 for the long run."""
+    wanted = int(os.environ.get("KP2P_ROUNDS", "0"))
+    end = time.monotonic() + (4 if not wanted else 3600)
     rounds = 0
-    while time.monotonic() < end and rounds < 150:
+    while time.monotonic() < end and rounds < (wanted or 150):
         rounds += 1
         n = Node("t", outbox_max_messages=4, **QUICK).start()
         sub = n.subscribe("s")

@@ -16,11 +16,13 @@ static int node_set_config(const core_state *st, kp2p_config *config, PyObject *
 	kp2p_error *err = NULL;
 	Py_ssize_t n = PyList_Size(pairs);
 	for (Py_ssize_t i = 0; i < n; i++) {
-		PyObject *key, *value;
-		if (!PyArg_ParseTuple(PyList_GetItem(pairs, i), "OO", &key, &value))
+		PyObject *pair = PyList_GetItem(pairs, i);
+		if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2) {
+			PyErr_SetString(PyExc_TypeError, "a key and its value must be a tuple");
 			return -1;
-		const char *k = core_text(st, key, "key");
-		const char *v = k != NULL ? core_text(st, value, k) : NULL;
+		}
+		const char *k = core_text(st, PyTuple_GetItem(pair, 0), "key");
+		const char *v = k != NULL ? core_text(st, PyTuple_GetItem(pair, 1), k) : NULL;
 		if (v == NULL)
 			return -1;
 		int r = kp2p_config_set(config, k, v, &err);
