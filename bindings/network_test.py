@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One network of a C node and a member in each language that is named: all publish, all must hear all,
-and every process must end cleanly. Then the first programs of docs/bindings.md, as they stand there. Run
+and every process must end cleanly. Then the first programs of docs/swig.md, as they stand there. Run
 by bindings/run_tests.sh."""
 
 import os
@@ -29,7 +29,7 @@ FIRST = {  # language: name in the docs, commands in the folder of the program (
 
 def snippets():
     """The programs in the docs by the name in the comment above each."""
-    text = "".join((ROOT / "docs" / page).read_text() for page in ("bindings.md", "add-a-language.md"))
+    text = "".join((ROOT / "docs" / page).read_text() for page in ("swig.md", "add-a-language.md"))
     return dict(re.findall(r"<!-- test: (\S+) -->\n```\w+\n(.*?)```", text, re.S))
 
 

@@ -36,7 +36,7 @@ done
 command -v cmake >/dev/null || $pip install cmake
 command -v ninja >/dev/null || $pip install ninja
 PATH="$venv/bin:$PATH" $pip install --no-build-isolation --force-reinstall --no-deps \
-	-C build-dir="$venv/build" "$here"
+	--config-settings=build-dir="$venv/build" "$here"
 
 cd "$here/tests"
 "$venv/bin/python" -m pytest -c "$here/pyproject.toml" -p no:cacheprovider "$@" .

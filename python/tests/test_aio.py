@@ -123,6 +123,27 @@ def test_everything_once(run: Run) -> None:
     run(main())
 
 
+def test_publish_batch(run: Run) -> None:
+    async def main() -> None:
+        async with Pair(outbox_max_messages=10) as (a, b):
+            sent = [f"{i}" for i in range(2000)]
+            assert await b.publish_batch("t", sent) == 2000
+            got: list[bytes] = []
+            while len(got) < 2000:
+                got += map(bytes, await a.recv_batch(256, 10))
+            assert got == [text.encode() for text in sent]
+            await a.sender().publish_batch("t", ["end"], 5)
+            assert bytes(await b.recv(5)) == b"end"
+            with pytest.raises(karakp2p.TooBig):
+                await b.publish_batch("t", [b"x" * 70000])
+        full = aio.Node(outbox_max_messages=5, **QUICK)
+        assert await full.publish_batch("t", sent, 0) == 5
+        assert await full.publish_batch("t", sent, 0.01) == 0
+        await full.close()
+
+    run(main())
+
+
 def test_timeouts(run: Run) -> None:
     async def main() -> None:
         async with Pair() as (a, b):

@@ -12,6 +12,7 @@ import selectors
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 from conftest import QUICK, StoppedPeer, connect, in_mesh, knows, wait_until
@@ -324,6 +325,38 @@ def test_sender_outlives_its_node(node: Node) -> None:
         sender.publish("t", "z")
     with pytest.raises(TypeError):
         pickle.dumps(sender)
+
+
+def test_publish_batch(pair: Pair) -> None:
+    a, b = pair
+    sent = [b"%d" % i for i in range(3000)]
+    assert a.publish_batch("t", iter(sent)) == 3000
+    assert a.sender().publish_batch("t", ["text", bytearray(b"array"), b""], 5) == 3
+    got: list[bytes] = []
+    while len(got) < 3003:
+        got += map(bytes, b.recv_batch(256, 10))
+    assert got == [*sent, b"text", b"array", b""]
+    assert a.publish_batch("t", []) == 0
+    too_big = b"x" * 70000
+    assert a.publish_batch("t", [b"first", too_big, b"last"]) == 1
+    with pytest.raises(karakp2p.TooBig, match="max_message_size"):
+        a.publish_batch("t", [too_big, b"last"])
+    wrong: list[Any] = ["text", b"bytes", 5, None, [1], [None]]
+    for messages in wrong:
+        with pytest.raises(TypeError):
+            a.publish_batch("t", messages)
+    full = Node(outbox_max_messages=5, **QUICK)
+    assert full.publish_batch("t", sent, 0) == 5
+    assert full.publish_batch("t", sent, 0) == 0
+    full.close()
+    with pytest.raises(karakp2p.Closed):
+        full.publish_batch("t", sent)
+
+
+def test_mesh(pair: Pair) -> None:
+    a, b = pair
+    wait_until(lambda: a.mesh("t") == [b.peer_id])
+    assert a.mesh("another") == []
 
 
 def test_queue_full_and_timeout() -> None:

@@ -1,17 +1,31 @@
-/* Sender: publish and direct messages, with and without waiting. */
+/* Sender: publish, in ones and in batches, and direct messages, with and without waiting. */
 #include "core.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <time.h>
+
+#define BATCH_ITEMS 1024      /* of one call of the library */
+#define BATCH_BYTES (1 << 20) /* an item that begins before this is the last */
+
+#define SIGNAL_RAISED INT_MIN /* beside codes: a handler of Python's raised */
 
 typedef struct sender_obj {
 	PyObject ob_base; /* PyObject_HEAD */
 	kp2p_sender *sender;
 } sender_obj;
 
-/* One publish (peer NULL) or send. */
+/* Messages one after the other, as the library takes them. */
+typedef struct batch {
+	char *bytes;
+	size_t used, room, n;
+	uint32_t lens[BATCH_ITEMS];
+} batch;
+
+/* One publish, publish_batch (with batch) or send (with peer). */
 typedef struct sending {
 	kp2p_sender *sender;
+	const batch *batch;
 	const char *peer;
 	const char *where; /* topic or protocol */
 	core_data data;
@@ -28,6 +42,9 @@ static int64_t sender_now_ms(void)
 static int sending_try(const sending *s, int timeout_ms, kp2p_error **err)
 {
 	size_t len = (size_t)s->data.len;
+	if (s->batch != NULL)
+		return kp2p_sender_publish_batch(s->sender, s->where, s->batch->bytes,
+		                                 s->batch->lens, s->batch->n, 0, timeout_ms, err);
 	if (s->peer == NULL)
 		return kp2p_sender_publish(s->sender, s->where, s->data.ptr, len, s->token,
 		                           timeout_ms, err);
@@ -35,8 +52,8 @@ static int sending_try(const sending *s, int timeout_ms, kp2p_error **err)
 	                        timeout_ms, err);
 }
 
-/* Waits with the GIL released; runs Python's signal handlers whenever one was signalled. A code,
- * or 1 when a handler raised. */
+/* Waits with the GIL released; runs Python's signal handlers whenever one was signalled. A code or
+ * count, or SIGNAL_RAISED. */
 static int sending_wait(const sending *s, int timeout_ms, kp2p_error **err)
 {
 	int64_t until = timeout_ms > 0 ? sender_now_ms() + timeout_ms : 0;
@@ -50,15 +67,14 @@ static int sending_wait(const sending *s, int timeout_ms, kp2p_error **err)
 		kp2p_error_free(*err);
 		*err = NULL;
 		if (PyErr_CheckSignals() < 0)
-			return 1;
+			return SIGNAL_RAISED;
 	}
 }
 
-static PyObject *sending_run(PyObject *self, sending *s, PyObject *data, int timeout_ms)
+/* 0 or more, or -1 and an exception. */
+static int sending_run(PyObject *self, sending *s, int timeout_ms)
 {
 	kp2p_error *err = NULL;
-	if (core_data_get(data, &s->data) < 0)
-		return NULL;
 	s->sender = ((sender_obj *)self)->sender;
 	int r = sending_try(s, 0, &err);
 	if (r == KP2P_EAGAIN && timeout_ms != 0) {
@@ -66,11 +82,21 @@ static PyObject *sending_run(PyObject *self, sending *s, PyObject *data, int tim
 		err = NULL;
 		r = sending_wait(s, timeout_ms, &err);
 	}
-	core_data_release(&s->data);
-	if (r > 0)
+	if (r >= 0)
+		return r;
+	if (r != SIGNAL_RAISED)
+		core_raise(core_state_of(self), r, err);
+	return -1;
+}
+
+static PyObject *sending_one(PyObject *self, sending *s, PyObject *data, int timeout_ms)
+{
+	if (core_data_get(data, &s->data) < 0)
 		return NULL;
+	int r = sending_run(self, s, timeout_ms);
+	core_data_release(&s->data);
 	if (r < 0)
-		return (PyObject *)core_raise(core_state_of(self), r, err);
+		return NULL;
 	Py_RETURN_NONE;
 }
 
@@ -86,7 +112,79 @@ static PyObject *sender_publish(PyObject *self, PyObject *const *args, Py_ssize_
 	int timeout_ms = core_int(args[3], "timeout_ms");
 	if (PyErr_Occurred())
 		return NULL;
-	return sending_run(self, &s, args[1], timeout_ms);
+	return sending_one(self, &s, args[1], timeout_ms);
+}
+
+static int batch_append(const core_state *st, batch *b, const core_data *data)
+{
+	size_t len = (size_t)data->len;
+	if (len > UINT32_MAX) {
+		core_raise(st, KP2P_ETOOBIG, NULL);
+		return -1;
+	}
+	if (len > b->room - b->used) {
+		size_t room = 2 * b->room + len;
+		char *bytes = realloc(b->bytes, room);
+		if (bytes == NULL) {
+			PyErr_NoMemory();
+			return -1;
+		}
+		b->bytes = bytes;
+		b->room = room;
+	}
+	if (len > 0)
+		memcpy(b->bytes + b->used, data->ptr, len);
+	b->used += len;
+	b->lens[b->n++] = (uint32_t)len;
+	return 0;
+}
+
+static int batch_fill(const core_state *st, batch *b, PyObject *items, Py_ssize_t start)
+{
+	for (Py_ssize_t i = start; i < PyTuple_Size(items); i++) {
+		core_data data;
+		if (b->n == BATCH_ITEMS || b->used >= BATCH_BYTES)
+			break;
+		if (core_data_get(PyTuple_GetItem(items, i), &data) < 0)
+			return -1;
+		int r = batch_append(st, b, &data);
+		core_data_release(&data);
+		if (r < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* How many were accepted, beginning with items[start]: not more than fit into one batch. */
+static PyObject *sender_publish_batch(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+	sending s = {0};
+	const core_state *st = core_state_of(self);
+	if (!core_count_args("publish_batch", n, 4, 4))
+		return NULL;
+	s.where = core_text(st, args[0], "topic");
+	if (s.where == NULL)
+		return NULL;
+	if (!PyTuple_Check(args[1])) {
+		PyErr_SetString(PyExc_TypeError, "messages must be a tuple");
+		return NULL;
+	}
+	int start = core_int(args[2], "start");
+	int timeout_ms = core_int(args[3], "timeout_ms");
+	if (PyErr_Occurred())
+		return NULL;
+	if (start < 0)
+		return (PyObject *)core_invalid(st, "start must be 0 or more");
+	batch *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return PyErr_NoMemory();
+	s.batch = b;
+	int r = batch_fill(st, b, args[1], start);
+	if (r == 0 && b->n > 0)
+		r = sending_run(self, &s, timeout_ms);
+	free(b->bytes);
+	free(b);
+	return r >= 0 ? PyLong_FromLong(r) : NULL;
 }
 
 static PyObject *sender_send(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -104,7 +202,7 @@ static PyObject *sender_send(PyObject *self, PyObject *const *args, Py_ssize_t n
 	int timeout_ms = core_int(args[4], "timeout_ms");
 	if (PyErr_Occurred())
 		return NULL;
-	return sending_run(self, &s, args[2], timeout_ms);
+	return sending_one(self, &s, args[2], timeout_ms);
 }
 
 static PyObject *sender_wrap(PyTypeObject *type, kp2p_sender *sender)
@@ -154,6 +252,8 @@ static void sender_dealloc(PyObject *self)
 static PyMethodDef sender_methods[] = {
         {"publish", (PyCFunction)(void (*)(void))sender_publish, METH_FASTCALL,
          PyDoc_STR("publish($self, topic, data, token, timeout_ms, /)\n--\n\n")},
+        {"publish_batch", (PyCFunction)(void (*)(void))sender_publish_batch, METH_FASTCALL,
+         PyDoc_STR("publish_batch($self, topic, messages, start, timeout_ms, /)\n--\n\n")},
         {"send", (PyCFunction)(void (*)(void))sender_send, METH_FASTCALL,
          PyDoc_STR("send($self, peer, protocol, data, token, timeout_ms, /)\n--\n\n")},
         {"clone", sender_clone, METH_NOARGS, PyDoc_STR("clone($self, /)\n--\n\n")},

@@ -13,7 +13,7 @@ import sys
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
 from . import _core, _errors
@@ -569,6 +569,15 @@ def check_count(n: object) -> int:
     if n < 1:
         raise Invalid(EINVAL, f"n {n}: at least 1")
     return n
+
+
+def check_messages(messages: object) -> tuple[object, ...]:
+    """The messages of a batch."""
+    if isinstance(messages, (str, bytes, bytearray, memoryview)) or not isinstance(
+        messages, Iterable
+    ):
+        raise TypeError(f"messages must be several, not one {type(messages).__name__}")
+    return tuple(messages)
 
 
 def failure(event: Event) -> Error | None:

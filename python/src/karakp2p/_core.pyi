@@ -21,6 +21,9 @@ class Node:
 @final
 class Sender:
     def publish(self, topic: str, data: object, token: int, timeout_ms: int, /) -> None: ...
+    def publish_batch(
+        self, topic: str, messages: tuple[object, ...], start: int, timeout_ms: int, /
+    ) -> int: ...
     def send(
         self, peer: str, protocol: str, data: object, token: int, timeout_ms: int, /
     ) -> None: ...

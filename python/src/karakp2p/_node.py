@@ -11,7 +11,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from . import _core
@@ -41,13 +41,14 @@ from ._base import (
     addresses_of,
     check_callable,
     check_count,
+    check_messages,
     failure,
     seconds,
     to_ms,
 )
 from ._config import Config
 from ._core import Event, Message
-from ._errors import Closed, QueueFull, StateError, Timeout
+from ._errors import Closed, Error, QueueFull, StateError, Timeout
 
 T = TypeVar("T")
 
@@ -282,6 +283,26 @@ class Subscription(_Reader):
         return f"<karakp2p.Subscription {self.topic!r}>"
 
 
+def _publish_batch(
+    core: _core.Sender, topic: str, messages: Iterable[object], timeout: float | None
+) -> int:
+    items = check_messages(messages)
+    wait = _Deadline(seconds(timeout))
+    sent = 0
+    while True:
+        left = wait.left()
+        try:
+            sent += core.publish_batch(topic, items, sent, to_ms(left))
+        except (QueueFull, Timeout):
+            return sent
+        except Error:
+            if sent == 0:
+                raise
+            return sent
+        if sent == len(items):
+            return sent
+
+
 class Sender:
     """A way to publish that can be given to others: it holds the send queue, not the node. What it
     has queued still goes out when it is dropped. Closed once the node is."""
@@ -300,6 +321,12 @@ class Sender:
         except QueueFull:
             return False
         return True
+
+    def publish_batch(
+        self, topic: str, messages: Iterable[object], timeout: float | None = None
+    ) -> int:
+        """As Node.publish_batch()."""
+        return _publish_batch(self._core, topic, messages, timeout)
 
     def clone(self) -> Sender:
         """Another handle of the same queue."""
@@ -648,6 +675,14 @@ class Node(NodeBase, _Reader):
             return False
         return True
 
+    def publish_batch(
+        self, topic: str, messages: Iterable[object], timeout: float | None = None
+    ) -> int:
+        """Queues many messages at once, which costs less than one by one. Waits for room as
+        publish(); how many were accepted, from the first on: all, unless `timeout` was over. What
+        the library refuses raises only when it is the first, and ends the batch otherwise."""
+        return _publish_batch(self._sender, topic, messages, timeout)
+
     def sender(self) -> Sender:
         """A handle on the send queue for other threads or libraries."""
         return Sender(self._sender.clone())
@@ -701,6 +736,10 @@ class Node(NodeBase, _Reader):
     def peers(self) -> list[PeerInfo]:
         """The connected peers."""
         return list(self._info("peers"))
+
+    def mesh(self, topic: str) -> list[str]:
+        """The peer ids of a topic's mesh."""
+        return [peer["peer"] for peer in self.peers() if topic in peer["mesh"]]
 
     def topics(self) -> list[TopicInfo]:
         """The subscribed topics: mesh size, known subscribers."""

@@ -16,7 +16,7 @@ import asyncio
 import os
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
@@ -46,6 +46,7 @@ from ._base import (
     addresses_of,
     check_callable,
     check_count,
+    check_messages,
     failure,
     seconds,
     to_ms,
@@ -250,6 +251,12 @@ class Sender:
     def try_publish(self, topic: str, data: object) -> bool:
         """As Node.try_publish()."""
         return self._node.try_publish(topic, data)
+
+    async def publish_batch(
+        self, topic: str, messages: Iterable[object], timeout: float | None = None
+    ) -> int:
+        """As Node.publish_batch()."""
+        return await self._node.publish_batch(topic, messages, timeout)
 
     def clone(self) -> Sender:
         """Another handle of the same queue."""
@@ -629,6 +636,30 @@ class Node(NodeBase, _Reader):
             return False
         return True
 
+    async def publish_batch(
+        self, topic: str, messages: Iterable[object], timeout: float | None = None
+    ) -> int:
+        """As karakp2p.Node.publish_batch(); in line with the other publishers."""
+        items = check_messages(messages)
+        limit = seconds(timeout)
+        sent = 0
+
+        def run() -> None:
+            nonlocal sent
+            while True:
+                sent += self._sender.publish_batch(topic, items, sent, 0)
+                if sent == len(items):
+                    return
+
+        try:
+            await self._send(run, limit)
+        except (QueueFull, Timeout):
+            pass
+        except Error:
+            if sent == 0:
+                raise
+        return sent
+
     def sender(self) -> Sender:
         """A handle on the send queue for others."""
         return Sender(self)
@@ -756,6 +787,10 @@ class Node(NodeBase, _Reader):
     async def peers(self) -> list[PeerInfo]:
         """The connected peers."""
         return list(self._info("peers"))
+
+    async def mesh(self, topic: str) -> list[str]:
+        """The peer ids of a topic's mesh."""
+        return [peer["peer"] for peer in await self.peers() if topic in peer["mesh"]]
 
     async def topics(self) -> list[TopicInfo]:
         """The subscribed topics: mesh size, known subscribers."""
