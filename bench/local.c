@@ -3,6 +3,7 @@
  *   stream MIB             bytes a second over one stream of direct messages of 64,000 bytes
  *   latency N              publish to inbox, half a round trip over two nodes
  *   memory CLIENTS         private memory of an idle node, and per idle neighbour (another process)
+ *   boundary N             messages a second out of a full inbox, of 200 bytes, in batches
  */
 #include "bench.h"
 
@@ -257,6 +258,67 @@ static void local_memory(int clients)
 	kp2p_free(address);
 }
 
+/* --- boundary ------------------------------------------------------------------------------------
+ */
+
+static long local_number(kp2p_node *n, const char *what, const char *name)
+{
+	char *text = kp2p_node_info(n, what, NULL);
+	char *at = text ? strstr(text, name) : NULL;
+	long value = at ? strtol(at + strlen(name), NULL, 10) : 0;
+	kp2p_free(text);
+	return value;
+}
+
+/* Publishes n messages of 200 bytes, never so many at a time that a slow peer would lose some. */
+static void local_fill(kp2p_node *from, kp2p_node *to, long n)
+{
+	char text[200];
+	kp2p_sender *s = kp2p_sender_new(from, NULL);
+	memset(text, 'x', sizeof text);
+	while (local_number(from, "topics", "\"subscribers\":") == 0)
+		usleep(1000);
+	for (long i = 0; i < n; i++) {
+		memcpy(text, &i, sizeof i);
+		int r = kp2p_sender_publish(s, "boundary", text, sizeof text, 0, -1, NULL);
+		bench_must(r, NULL, "publish");
+		while (i % 1000 == 999 &&
+		       local_number(to, "stats", "\"inbox_messages\":") < i - 2000)
+			usleep(1000);
+	}
+	while (local_number(to, "stats", "\"inbox_messages\":") < n)
+		usleep(1000);
+	kp2p_sender_free(s);
+}
+
+/* Fills an inbox and, once all is there, empties it: what the ABI costs, without the network. */
+static void local_boundary(long n)
+{
+	const char *const roomy[][2] = {{"signature", "strict_no_sign"},
+	                                {"inbox.max_messages", "100000000"},
+	                                {"inbox.max_bytes", "8GiB"},
+	                                {"inbox.total_bytes", "8GiB"},
+	                                {NULL, NULL}};
+	kp2p_node *a = local_node("boundary", NULL, roomy);
+	char *address = local_address(a);
+	kp2p_node *b = local_node("boundary", address, roomy);
+	uint64_t got = 0, bytes = 0;
+	kp2p_event *ev[256];
+	local_fill(b, a, n);
+	double start = bench_now();
+	for (int k = 1; k > 0 && got < (uint64_t)n; got += (uint64_t)k) {
+		k = kp2p_node_poll_batch(a, 0, ev, 256, 0);
+		for (int i = 0; i < k; i++)
+			bytes += kp2p_event_bytes(ev[i], KP2P_F_PAYLOAD).len;
+		kp2p_events_free(ev, (size_t)k);
+	}
+	printf("{\"bench\":\"boundary\",\"per_second\":%.0f,\"bytes\":%llu}\n",
+	       (double)got / (bench_now() - start), (unsigned long long)bytes);
+	local_end(b);
+	local_end(a);
+	kp2p_free(address);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -269,11 +331,13 @@ int main(int argc, char **argv)
 		local_latency(amount ? (int)amount : 2000);
 	else if (strcmp(what, "memory") == 0)
 		local_memory(amount ? (int)amount : 300);
+	else if (strcmp(what, "boundary") == 0)
+		local_boundary(amount ? amount : 200000);
 	else if (strcmp(what, "clients") == 0 && argc > 3)
 		local_clients(argv[2], atoi(argv[3]));
 	else
-		return fprintf(stderr,
-		               "usage: bench_local handshakes|stream|latency|memory [AMOUNT]\n"),
+		return fprintf(stderr, "usage: bench_local "
+		                       "handshakes|stream|latency|memory|boundary [AMOUNT]\n"),
 		       2;
 	return 0;
 }

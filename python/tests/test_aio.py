@@ -23,6 +23,10 @@ try:
 except ImportError:
     RUNNERS = [asyncio.run]
 
+# messages under way: fewer than make the library give up a peer that takes none for a second, which a
+# busy machine can do to it
+AHEAD = 2000
+
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -164,6 +168,7 @@ def test_timeouts(run: Run) -> None:
 
 def test_cancelling_loses_nothing(run: Run) -> None:
     total = 5000
+    end = time.monotonic() + 60  # timeout() would be one more cancellation among the others
 
     async def main() -> None:
         async with Pair() as (a, b):
@@ -172,12 +177,12 @@ def test_cancelling_loses_nothing(run: Run) -> None:
             async def publish() -> None:
                 for i in range(total):
                     await a.publish("t", b"%d" % i)
-                    if i % 50 == 0:
+                    while i - len(got) > AHEAD:
                         await asyncio.sleep(0)
 
             async def read(seed: int) -> None:
                 rng = random.Random(seed)
-                while len(got) + b.dropped < total:
+                while len(got) + b.dropped < total and time.monotonic() < end:
                     try:
                         how = rng.randrange(3)
                         if how == 0:
@@ -195,8 +200,7 @@ def test_cancelling_loses_nothing(run: Run) -> None:
                     except (TimeoutError, asyncio.CancelledError):
                         pass
 
-            async with asyncio.timeout(40):
-                await asyncio.gather(publish(), *(read(i) for i in range(3)))
+            await asyncio.gather(publish(), *(read(i) for i in range(3)))
             assert b.dropped == 0 and len(got) == total
             assert len(set(got)) == total
 
@@ -218,15 +222,18 @@ def test_loop_is_not_starved(run: Run) -> None:
                 await a.publish("t", b"%d" % i)
 
             async def filled() -> bool:
-                return (await b.stats())["inbox_messages"] >= 20000 - b.dropped
+                lost = (await a.stats())["slow_peer"] + b.dropped
+                return (await b.stats())["inbox_messages"] >= 20000 - lost
 
-            await until(filled, 30)
+            await until(filled, 60)
+            total = (await b.stats())["inbox_messages"]
+            assert total > 5000
             ticker = asyncio.ensure_future(tick())
             await asyncio.sleep(0)
             n = 0
             async for _ in b:
                 n += 1
-                if n + b.dropped == 20000:
+                if n == total:
                     break
             await asyncio.sleep(0.02)
             ticker.cancel()
@@ -239,6 +246,7 @@ def test_loop_is_not_starved(run: Run) -> None:
 def test_hundred_thousand_cancels_lose_nothing(run: Run) -> None:
     """Every recv() is cancelled at another moment, mostly with a message on its way."""
     cancels, total = 100_000, 20_000
+    end = time.monotonic() + 200
 
     async def main() -> None:
         async with Pair(inbox_max_messages=total) as (a, b):
@@ -249,22 +257,23 @@ def test_hundred_thousand_cancels_lose_nothing(run: Run) -> None:
             async def publish() -> None:
                 for i in range(total):
                     await a.publish("t", b"%d" % i)
-                    if i % 20 == 0:
+                    await asyncio.sleep(0)
+                    while i - len(got) > AHEAD:
                         await asyncio.sleep(0)
 
             publishing = asyncio.ensure_future(publish())
-            async with asyncio.timeout(120):
-                while cancelled < cancels or len(got) + b.dropped < total:
-                    task = asyncio.ensure_future(b.recv(rng.choice((None, 0.001))))
-                    if cancelled < cancels:
-                        for _ in range(rng.randrange(4)):
-                            await asyncio.sleep(0)
-                        task.cancel()
-                    try:
-                        got.append(bytes(await task))
-                    except (TimeoutError, asyncio.CancelledError):
-                        cancelled += 1
-                await publishing
+            while cancelled < cancels or len(got) + b.dropped < total:
+                assert time.monotonic() < end, (cancelled, len(got))
+                task = asyncio.ensure_future(b.recv(rng.choice((1, 0.001))))
+                if cancelled < cancels:
+                    for _ in range(rng.randrange(4)):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                try:
+                    got.append(bytes(await task))
+                except (TimeoutError, asyncio.CancelledError):
+                    cancelled += 1
+            await publishing
             assert b.dropped == 0 and sorted(map(int, got)) == list(range(total))
 
     run(main())

@@ -296,8 +296,13 @@ def test_slow_consumer_has_a_bound() -> None:
             for _ in range(n):
                 a.publish("t", payload)
             offered += n
+            # a busy machine makes the library give up a peer that takes nothing for a second
             wait_until(
-                lambda: b.stats()["inbox_dropped"] + b.stats()["inbox_messages"] >= offered, 60
+                lambda: (
+                    b.stats()["inbox_dropped"] + b.stats()["inbox_messages"]
+                    >= offered - a.stats()["slow_peer"]
+                ),
+                60,
             )
 
         offer(3000)  # the history of both nodes is full now, too
@@ -307,7 +312,8 @@ def test_slow_consumer_has_a_bound() -> None:
         assert resident() - before < 24 << 20, "of 98 MB more"
         while batch := b.recv_batch(256, 0.2):
             delivered += len(batch)
-        assert b.dropped + delivered == offered and b.dropped > offered / 2
+        arrived = offered - a.stats()["slow_peer"]
+        assert b.dropped + delivered == arrived and b.dropped > offered / 2
 
 
 def test_close_races() -> None:
