@@ -4,7 +4,7 @@
 #
 #     bindings/run_tests.sh [--build] [java csharp ruby lua perl tcl]
 #
-# --build only builds, for bindings/member and bench/bindings.py.
+# --build only builds, for bindings/member and bench/swig.py.
 # Debian packages that are missing are installed. A language is left out only when its runtime cannot be
 # had, and that is said. Everything is built in build/bindings; what Maven fetches is kept under
 # KP2P_CACHE (~/.cache/karakp2p). KP2P_BUILD: the build that is installed (build/release, made if missing).

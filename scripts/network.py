@@ -131,31 +131,38 @@ def need(program, paths=""):
     return found
 
 
-def python_service():
-    """Installs the package into an environment of its own."""
+def python_package():
+    """Installs the package into an environment of its own; its interpreter."""
     venv = CACHE / "demo" / "python-{}.{}".format(*sys.version_info)
     python = venv / "bin" / "python"
     if not python.exists():
         run(sys.executable, "-m", "venv", "--clear", str(venv))
     run(str(python), "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps",
         f"--config-settings=build-dir={venv / 'build'}", str(ROOT / "python"))
-    return [str(python), str(ROOT / "examples" / "python" / "service.py")]
+    return python
 
 
-def node_service():
-    """Installs the package beside a copy of the service, so that the checkout stays as it is."""
-    npm, node = need("npm"), need("node")
+def python_service():
+    return [str(python_package()), str(ROOT / "examples" / "python" / "service.py")]
+
+
+def node_package():
+    """Installs the package into a folder of its own, so that the checkout stays as it is; the folder."""
     folder = CACHE / "demo" / "node"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"name": "demo", "private": true, "type": "module"}\n')
-    run(npm, "install", "--no-audit", "--no-fund", str(ROOT / "node"), cwd=folder)
+    run(need("npm"), "install", "--no-audit", "--no-fund", str(ROOT / "node"), cwd=folder)
+    return folder
+
+
+def node_service():
+    folder = node_package()
     shutil.copytree(ROOT / "examples" / "node", folder, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("node_modules", "package*.json"))
-    return [node, str(folder / "service.mjs")]
+    return [need("node"), str(folder / "service.mjs")]
 
 
 def go_service():
-    """Builds the program."""
     go = need("go", "/usr/local/go/bin:/usr/lib/go/bin")
     program = CACHE / "demo" / "go" / "service"
     program.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
--- Rates across the boundary of the Lua binding; see bench/bindings.py.
+-- Rates across the boundary of the Lua binding; see bench/swig.py.
 local karakp2p = require "karakp2p"
 
 local n, pad = tonumber(arg[1]), ("x"):rep(194)

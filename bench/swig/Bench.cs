@@ -4,7 +4,7 @@ using System.Text;
 using System.Threading;
 using KarakP2P;
 
-// Rates across the boundary of the C# binding; see bench/bindings.py.
+// Rates across the boundary of the C# binding; see bench/swig.py.
 static class Bench {
   private static long Rate(int count, Action work) {
     var since = Stopwatch.StartNew();

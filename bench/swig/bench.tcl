@@ -1,4 +1,4 @@
-# Rates across the boundary of the Tcl binding; see bench/bindings.py.
+# Rates across the boundary of the Tcl binding; see bench/swig.py.
 package require karakp2p
 
 set n [lindex $argv 0]

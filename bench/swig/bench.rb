@@ -1,4 +1,4 @@
-# Rates across the boundary of the Ruby binding; see bench/bindings.py.
+# Rates across the boundary of the Ruby binding; see bench/swig.py.
 require "karakp2p"
 
 n = ARGV[0].to_i

@@ -2,7 +2,7 @@ import java.util.Arrays;
 import org.karakp2p.Config;
 import org.karakp2p.Node;
 
-/** Rates across the boundary of the Java binding; see bench/bindings.py. */
+/** Rates across the boundary of the Java binding; see bench/swig.py. */
 public final class Bench {
   interface Work {
     void run() throws InterruptedException;

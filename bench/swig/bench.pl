@@ -1,4 +1,4 @@
-# Rates across the boundary of the Perl binding; see bench/bindings.py.
+# Rates across the boundary of the Perl binding; see bench/swig.py.
 use strict;
 use warnings;
 use KarakP2P;
