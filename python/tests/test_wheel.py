@@ -90,6 +90,8 @@ def test_wheel_hides_what_it_brings(made: tuple[Path, Path], tmp_path: Path) -> 
     assert [line.split()[-1] for line in out.splitlines()] == ["PyInit__core"]
     needed = [line for line in run("readelf", "-d", library).splitlines() if "(NEEDED)" in line]
     assert needed and all("[libc." in line or "[ld-" in line for line in needed), needed
+    (terms,) = tmp_path.glob("*.dist-info/licenses/LICENSE-BUNDLED")
+    assert "libuv" in terms.read_text(encoding="utf-8")
     command = next(tmp_path.glob("*.data/scripts/karakp2p"))
     assert "libuv" not in run("readelf", "-d", command)
 
@@ -98,7 +100,7 @@ def test_sdist(made: tuple[Path, Path], tmp_path: Path) -> None:
     with tarfile.open(made[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
         assert {"core/karakp2p.c", "core/karakp2p.h", "core/cli/main.c", "LICENSE"} <= names
-        assert not any(name.startswith("tests") for name in names)
+        assert not any(name.startswith("tests") for name in names) and "LICENSE-BUNDLED" not in names
         for name in ("karakp2p.c", "karakp2p.h"):
             (member,) = (m for m in archive if m.name.endswith(f"core/{name}"))
             file = archive.extractfile(member)

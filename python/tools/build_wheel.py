@@ -13,15 +13,19 @@ scripts/bundle-deps)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 PYTHON = Path(__file__).resolve().parent.parent
+NOTICES = PYTHON / "LICENSE-BUNDLED"
+BUNDLED = ("libuv1-dev", "libc-ares-dev", "libssl-dev", "libsodium-dev")
 
 
 def run(*args: str | Path, **env: str) -> str:
@@ -36,14 +40,32 @@ def run(*args: str | Path, **env: str) -> str:
     return done.stdout
 
 
+@contextlib.contextmanager
+def notices() -> Iterator[None]:
+    """The terms of what the wheel holds beside our own code, as long as it is packed."""
+    parts = []
+    for package in BUNDLED:
+        text = Path("/usr/share/doc") / package / "copyright"
+        if not text.exists():
+            raise SystemExit(f"the terms of {package} are not at {text}: a wheel must carry them")
+        parts.append(f"==== {package} ====\n\n{text.read_text(encoding='utf-8')}")
+    parts.append(Path("/usr/share/common-licenses/Apache-2.0").read_text(encoding="utf-8"))
+    NOTICES.write_text("\n".join(parts), encoding="utf-8")
+    try:
+        yield
+    finally:
+        NOTICES.unlink()
+
+
 def build(out: Path) -> tuple[Path, Path]:
     """The sdist and the wheel."""
     prefix = run(PYTHON.parent / "scripts" / "bundle-deps").strip()
     here = [sys.executable, "-m"]
     with tempfile.TemporaryDirectory() as work:
         run(*here, "build", "--no-isolation", "--sdist", "-o", work, PYTHON)
-        run(*here, "build", "--no-isolation", "--wheel", "-o", work, PYTHON,
-            "-Ccmake.define.KP2P_BUNDLED=ON", f"-Ccmake.define.KP2P_DEPS_PREFIX={prefix}")  # fmt: skip
+        with notices():
+            run(*here, "build", "--no-isolation", "--wheel", "-o", work, PYTHON,
+                "-Ccmake.define.KP2P_BUNDLED=ON", f"-Ccmake.define.KP2P_DEPS_PREFIX={prefix}")  # fmt: skip
         (plain,) = Path(work).glob("*.whl")
         (sdist,) = Path(work).glob("*.tar.gz")
         run(*here, "auditwheel", "repair", "--wheel-dir", out, plain)

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import warnings
 import weakref
 from collections import deque
@@ -134,9 +135,17 @@ class Key:
                 return cls(file.read())
         except FileNotFoundError:
             key = cls.generate()
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(str(key) + "\n")
+        # whole from the start, and the first of several processes wins
+        new = f"{os.fsdecode(path)}.{os.getpid()}.{threading.get_ident()}"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(fd, "w", encoding="ascii") as file:
+                file.write(str(key) + "\n")
+            os.link(new, path)
+        except FileExistsError:
+            return cls.from_file(path)
+        finally:
+            os.unlink(new)
         return key
 
     def __str__(self) -> str:
@@ -521,8 +530,9 @@ class NodeBase:
         return self._default.dropped
 
     def fileno(self) -> int:
-        """A file descriptor that is readable while `for msg in node` has something: for selectors,
-        trio, gevent. Only watch it; never read, write or close it."""
+        """A file descriptor that is readable when messages for `for msg in node` have arrived: for
+        selectors, trio, gevent. A batch of them is taken at once, so read until nothing is left
+        (recv_batch(256, 0) is empty) before watching again. Never read, write or close it."""
         return self._core.inbox_fd(DEFAULT_INBOX)
 
     def _info(self, what: str) -> Any:

@@ -106,6 +106,10 @@ class _Reader:
         """The next message. Waits at most `timeout` seconds (None: as long as it takes; 0: not at
         all), then Timeout. Closed when the node was closed, or the topic unsubscribed, and all is
         read. Cancelling it, or asyncio.timeout(), loses no message."""
+        messages = self._inbox.messages
+        if timeout is None and messages and self._streak < BATCH:
+            self._streak += 1
+            return messages.popleft()
         limit = seconds(timeout)
         if limit is None:
             return await self._next()
@@ -613,6 +617,14 @@ class Node(NodeBase, _Reader):
         their calls; a cancelled one that was not accepted yet is not sent."""
         limit = seconds(timeout)
         if not confirm:
+            if not self._publishers and self._unyielded < BATCH:
+                try:
+                    self._sender.publish(topic, data, 0, 0)
+                except QueueFull:
+                    pass
+                else:
+                    self._unyielded += 1
+                    return None
             await self._send(lambda: self._sender.publish(topic, data, 0, 0), limit)
             return None
         if not self._started:
