@@ -61,10 +61,19 @@ class Node:
     def _matches(event, kind, members):
         return event.get("event") == kind and all(event.get(k) == v for k, v in members.items())
 
-    def wait(self, kind, timeout=20, count=1, where=None, **members):
+    def mark(self):
+        """An index for `since`: only what comes after now."""
+        with self._changed:
+            return len(self.events)
+
+    def find(self, kind, since=0, **members):
+        """The events of this kind with these members that have come."""
+        return [e for e in self.events[since:] if self._matches(e, kind, members)]
+
+    def wait(self, kind, timeout=20, count=1, where=None, since=0, **members):
         """The count-th event of this kind with these members (and for which where(event) holds)."""
         deadline = time.monotonic() + timeout
-        seen, at = 0, 0
+        seen, at = 0, since
         with self._changed:
             while True:
                 while at < len(self.events):
@@ -87,11 +96,14 @@ class Node:
                 f"standard error:\n  " + "\n  ".join(self.errors[-12:]))
 
     def line(self, text):
-        self._process.stdin.write(text.encode() + b"\n")
+        """A line to its standard input: str, or bytes without a newline."""
+        self._process.stdin.write((text.encode() if isinstance(text, str) else text) + b"\n")
         self._process.stdin.flush()
 
     def publish(self, text):
-        self.line("/" + text if text.startswith("/") else text)
+        """Publishes a str, or bytes without a newline; `published` or `error` will answer."""
+        data = text.encode() if isinstance(text, str) else text
+        self.line(b"/" + data if data.startswith(b"/") else data)
 
     def messages(self):
         return [e for e in list(self.events) if e["event"] == "message"]
@@ -104,19 +116,9 @@ class Node:
 
     def ask(self, command, answer, timeout=20, **members):
         """Sends a command and returns the answer that follows it."""
-        with self._changed:
-            before = len(self.events)
+        since = self.mark()
         self.line(command)
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                for event in self.events[before:]:
-                    if self._matches(event, answer, members):
-                        return event
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise AssertionError(self._report(answer, members, 1, 0, False))
-                self._changed.wait(left)
+        return self.wait(answer, timeout=timeout, since=since, **members)
 
     def wait_until(self, condition, what, timeout=20, every=0.1):
         """Until condition(self) is true; for states that have no event of their own."""
@@ -144,6 +146,12 @@ class Node:
             reader.join(5)
         return status
 
+    def end_input(self):
+        self._process.stdin.close()
+
+    def running(self):
+        return self._process.poll() is None
+
     def terminate(self, timeout=15):
         self._process.terminate()
         return self._process.wait(timeout)
@@ -152,3 +160,9 @@ class Node:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()

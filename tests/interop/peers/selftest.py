@@ -4,12 +4,17 @@
 usage: selftest.py [a-b ...]      for example: selftest.py go-js rust056-go
 """
 
+import base64
 import contextlib
+import pathlib
+import subprocess
 import sys
 import time
 import traceback
 
-from peer import Peer, build
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from driver import Node  # noqa: E402
 
 PAIRS = ["go-js", "js-go", "go-rust056", "rust056-go", "rust057-js", "js-rust057", "go-rust057", "rust056-rust057"]
 PAIRS += ["rust056-js", "py-go", "go-py", "rust056-py", "py-rust057", "js-py"]
@@ -19,6 +24,27 @@ BURST = 1000
 WINDOW = (2000, 100, 256)
 
 
+def build(*names):
+    """Builds the named peers; returns {name: path}."""
+    out = subprocess.run([HERE / "build.sh", *names], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return dict(line.split(" ", 1) for line in out.splitlines())
+
+
+def start(name, path, *options, bootstrap=()):
+    return Node(name, [path], *options, topic="t", bootstrap=bootstrap)
+
+
+def publish(node, data):
+    """Publishes bytes; the message id."""
+    since = node.mark()
+    node.publish(data)
+    return node.wait("published", timeout=10, since=since)["id"]
+
+
+def payloads(node, **members):
+    return [base64.b64decode(e["data"]) for e in node.find("message", **members)]
+
+
 def content(size, tag):
     """Distinct for each direction, because equal content has one id and travels once. Empty ones are equal."""
     return (tag * size).encode()[:size]
@@ -26,19 +52,19 @@ def content(size, tag):
 
 def connect(a, b):
     """Both see the other on the topic."""
-    a.wait("subscribed", timeout=15, peer=b.id)
-    b.wait("subscribed", timeout=15, peer=a.id)
+    a.wait("subscribed", timeout=15, peer=b.peer)
+    b.wait("subscribed", timeout=15, peer=a.peer)
 
 
 def check_one_way(a, b, tag, sizes):
     for size in sizes:
         data = content(size, tag)
         since = b.mark()
-        sent = a.publish(data)
+        sent = publish(a, data)
         got = b.wait("message", since=since, size=size)
         assert got["id"] == sent, (size, got["id"], sent)
-        assert b.payloads(id=sent) == [data], size
-        assert got["from"] == got["via"] == a.id and got["topic"] == "t", got
+        assert payloads(b, id=sent) == [data], size
+        assert got["from"] == got["via"] == a.peer and got["topic"] == "t", got
         assert 0 < int(got["seqno"]) < 1 << 64, got
 
 
@@ -46,9 +72,9 @@ def check_burst(a, b, size):
     since = b.mark()
     done = a.ask(f"/burst {BURST} {size}", "burst", timeout=120)
     assert done["published"] == BURST and done["failed"] == 0, done
-    start = a.id[-6:]
+    mark = a.peer[-6:]
     b.wait("message", timeout=60, count=BURST, since=since, size=size)
-    texts = {p.split(b" ")[1] for p in b.payloads(size=size) if p.startswith(start.encode())}
+    texts = {p.split(b" ")[1] for p in payloads(b, size=size) if p.startswith(mark.encode())}
     assert len(texts) >= BURST, len(texts)
 
 
@@ -56,12 +82,12 @@ def find(a, b):
     """Tables fill through identify after a moment, so a first answer may be no."""
     for _ in range(10):
         since = a.mark()
-        a.send(f"/find {b.id}")
+        a.line(f"/find {b.peer}")
         end = time.monotonic() + 35
-        while not (a.find("found", since=since, peer=b.id) or a.find("notfound", since=since, peer=b.id)):
+        while not (a.find("found", since=since, peer=b.peer) or a.find("notfound", since=since, peer=b.peer)):
             assert time.monotonic() < end, f"{a.name} does not answer /find"
             time.sleep(0.05)
-        for found in a.find("found", since=since, peer=b.id):
+        for found in a.find("found", since=since, peer=b.peer):
             assert any("/tcp/" in x for x in found["addrs"]), found
             return
         time.sleep(0.5)
@@ -70,19 +96,19 @@ def find(a, b):
 
 def check_find(a, b):
     find(a, b)
-    assert b.id in a.ask("/peers", "peers")["table"]
+    assert b.peer in a.ask("/peers", "peers")["table"]
 
 
 def check_small(a, b):
-    assert a.publish(b"/slash first") and b.wait("message", size=12)
+    assert publish(a, b"/slash first") and b.wait("message", size=12)
     peers = a.ask("/peers", "peers")
-    assert peers["connected"] == [b.id], peers
+    assert peers["connected"] == [b.peer], peers
     assert a.ask("/stats", "stats")["published"] > BURST
     again = a.mark()
-    a.send("/nonsense")
+    a.line("/nonsense")
     a.wait("error", since=again, what="command")
     if a.name != "go":  # go says nothing when it drops content that was seen before
-        a.send(content(1000, "a"))
+        a.line(content(1000, "a"))
         a.wait("error", since=again, what="publish")
 
 
@@ -91,9 +117,9 @@ def flags(name):
 
 
 def pair(paths, an, bn):
-    with Peer(an, paths[an], *flags(an)) as a, Peer(bn, paths[bn], *flags(bn), bootstrap=a.addrs[:1]) as b:
+    with start(an, paths[an], *flags(an)) as a, start(bn, paths[bn], *flags(bn), bootstrap=[a.address]) as b:
         connect(a, b)
-        b.wait("connected", peer=a.id)
+        b.wait("connected", peer=a.peer)
         # The empty message has one id everywhere and is seen for a minute: one way only.
         check_one_way(a, b, "a", SIZES)
         check_one_way(b, a, "b", SIZES[1:])
@@ -105,16 +131,16 @@ def pair(paths, an, bn):
         check_find(a, b)
         check_find(b, a)
         check_small(a, b)
-        a.quit()
-        b.wait("disconnected", peer=a.id)
-        b.quit()
+        assert a.quit() == 0
+        b.wait("disconnected", peer=a.peer)
+        assert b.quit() == 0
     window(paths, an, bn)
 
 
 def window(paths, an, bn):
     n, size, under_way = WINDOW
-    with Peer(bn, paths[bn], *flags(bn), "--sink") as sink:
-        with Peer(an, paths[an], *flags(an), bootstrap=sink.addrs[:1]) as source:
+    with start(bn, paths[bn], *flags(bn), "--sink") as sink:
+        with start(an, paths[an], *flags(an), bootstrap=[sink.address]) as source:
             connect(sink, source)
             done = source.ask(f"/window {n} {size} {under_way}", "window", timeout=120)
             assert done["sent"] == done["acked"] == n, done
@@ -129,7 +155,7 @@ def original(paths):
     for rust in ("rust056", "rust057"):
         if rust not in paths or "js" not in paths:
             continue
-        with Peer("js", paths["js"]) as js, Peer(rust, paths[rust], bootstrap=js.addrs[:1]) as r:
+        with start("js", paths["js"]) as js, start(rust, paths[rust], bootstrap=[js.address]) as r:
             connect(js, r)
             check_one_way(js, r, "a", SIZES)
             check_one_way(r, js, "b", SIZES[1:])
@@ -140,10 +166,10 @@ def hub(paths):
     """Peers that know one common peer find each other through it."""
     names = list(paths)
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(Peer(names[0], paths[names[0]], *flags(names[0])))
-        others = [stack.enter_context(Peer(n, paths[n], *flags(n), bootstrap=first.addrs[:1])) for n in names[1:]]
+        first = stack.enter_context(start(names[0], paths[names[0]], *flags(names[0])))
+        others = [stack.enter_context(start(n, paths[n], *flags(n), bootstrap=[first.address])) for n in names[1:]]
         for p in others:
-            first.wait("subscribed", peer=p.id)
+            first.wait("subscribed", peer=p.peer)
         for p in others:
             for q in others:
                 if p is not q:
@@ -154,13 +180,12 @@ def ends(paths):
     """One --seed gives one peer id in every language; end of input is not the end, SIGTERM is."""
     ids = set()
     for name, path in paths.items():
-        with Peer(name, path, "--seed", "7") as p:
-            ids.add(p.id)
-            p.process.stdin.close()
+        with start(name, path, "--seed", "7") as p:
+            ids.add(p.peer)
+            p.end_input()
             time.sleep(0.3)
-            assert p.process.poll() is None, name
-            p.process.terminate()
-            p.process.wait(10)
+            assert p.running(), name
+            p.terminate(10)
     assert len(ids) == 1, ids
 
 
