@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import contextlib
 import importlib.util
 import inspect
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import types
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, wait_until
 
 import karakp2p
 from karakp2p import _config, _core, aio
@@ -100,8 +105,61 @@ def test_stubtest() -> None:
         "--ignore-unused-allowlist")  # fmt: skip
 
 
-def test_readme_examples_compile() -> None:
+def readme() -> list[str]:
+    """The code of README.md."""
     text = (PYTHON / "README.md").read_text(encoding="utf-8")
-    for code in re.findall(r"```python\n(.*?)```", text, re.S):
-        flags = 0x2000  # PyCF_ALLOW_TOP_LEVEL_AWAIT
-        compile(code, "README.md", "exec", flags=flags)
+    return re.findall(r"```python\n(.*?)```", text, re.S)
+
+
+def code_of(source: str) -> types.CodeType:
+    code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert isinstance(code, types.CodeType)
+    return code
+
+
+def test_readme_examples_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The two programs at its beginning, one against the other; the rest compiles."""
+    made: list[karakp2p.Node] = []
+
+    class Recorded(karakp2p.Node):
+        def start(self) -> karakp2p.Node:
+            made.append(super().start())
+            return self
+
+    blocking, asynchronous, *others = readme()
+    for source in others:
+        code_of(source)
+    monkeypatch.setattr(karakp2p, "Node", Recorded)
+    thread = threading.Thread(target=exec, args=(code_of(blocking), {}))
+    thread.start()
+    wait_until(lambda: made)
+    (node,) = made
+    chat = node.subscribe("chat")
+    over = threading.Event()
+
+    async def run() -> None:
+        source = asynchronous.replace("/ip4/…/tcp/…/p2p/…", node.addresses()[0])
+        coroutine = eval(code_of(source), {})
+        task = asyncio.ensure_future(coroutine)
+        while not over.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    other = threading.Thread(target=asyncio.run, args=(run(),))
+    other.start()
+    message = chat.recv(10)
+    assert bytes(message) == b"good morning" and message.source is not None
+    wait_until(lambda: node.mesh("chat"))
+    chat.publish("hello back", confirm=True)
+    node.publish("news", "no reader here")
+    wait_until(lambda: "hello back" in capsys.readouterr().out)
+    node.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    over.set()
+    other.join(10)
+    assert not other.is_alive()

@@ -14,7 +14,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("KARAKP2P_BUILD", ROOT / "build" / "release"))
 CLI = str(BUILD / "karakp2p")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md",
+         ROOT / "python" / "README.md"]
 
 
 def blocks(language):
