@@ -75,6 +75,13 @@ def test_only_the_module_is_exported() -> None:
     assert _core.__file__.endswith(".abi3.so")
 
 
+def test_no_macro_that_depends_on_the_compiling_python() -> None:
+    """Py_RETURN_NONE and its like, as core.h says: the extension must count references as the
+    oldest interpreter wants it, whichever it was compiled with."""
+    for path in sorted((PYTHON / "src" / "_core").glob("*.c")):
+        assert not re.findall(r"\bPy_RETURN_\w+", path.read_text(encoding="utf-8")), path
+
+
 def test_stable_abi_only() -> None:
     if importlib.util.find_spec("abi3audit") is None or _core.__file__ is None:
         pytest.skip("no abi3audit")

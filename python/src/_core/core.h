@@ -35,6 +35,15 @@ typedef struct core_data {
 	PyObject *of_bytes; /* what __bytes__ gave, or NULL */
 } core_data;
 
+/* A new reference to None. Not Py_RETURN_NONE, nor Py_RETURN_TRUE and FALSE: the headers of
+ * CPython 3.12 and 3.13 make no reference there, which is right for those two alone. An extension
+ * that was compiled with them and runs in 3.11 would in the end free None. */
+static inline PyObject *core_none(void)
+{
+	Py_INCREF(Py_None);
+	return Py_None;
+}
+
 /* --- args.c --- */
 
 /* The module's state, from an object of one of its types. */

@@ -42,7 +42,7 @@ static PyObject *event_get_text(PyObject *obj, void *field)
 {
 	kp2p_bytes b = kp2p_event_bytes(((event_obj *)obj)->ev, (int)(intptr_t)field);
 	if (b.ptr == NULL)
-		Py_RETURN_NONE;
+		return core_none();
 	return PyUnicode_DecodeUTF8(b.ptr, (Py_ssize_t)b.len, "surrogateescape");
 }
 
@@ -50,7 +50,7 @@ static PyObject *event_get_bytes(PyObject *obj, void *field)
 {
 	kp2p_bytes b = kp2p_event_bytes(((event_obj *)obj)->ev, (int)(intptr_t)field);
 	if (b.ptr == NULL)
-		Py_RETURN_NONE;
+		return core_none();
 	return PyBytes_FromStringAndSize(b.ptr, (Py_ssize_t)b.len);
 }
 
@@ -224,7 +224,7 @@ static PyObject *message_get_seqno(PyObject *obj, void *unused)
 	const kp2p_event *ev = ((event_obj *)obj)->ev;
 	(void)unused;
 	if ((kp2p_event_int(ev, KP2P_F_FLAGS) & KP2P_FLAG_NO_SEQ) != 0)
-		Py_RETURN_NONE;
+		return core_none();
 	return PyLong_FromUnsignedLongLong((uint64_t)kp2p_event_int(ev, KP2P_F_SEQ));
 }
 
@@ -238,14 +238,14 @@ static PyObject *message_verdict(PyObject *obj, int verdict)
 {
 	event_obj *self = (event_obj *)obj;
 	if (kp2p_event_type(self->ev) != KP2P_EV_VALIDATE)
-		Py_RETURN_FALSE;
+		return PyBool_FromLong(0);
 	int64_t token = kp2p_event_int(self->ev, KP2P_F_TOKEN);
 	int r = kp2p_node_verdict(self->owner->node, token, verdict);
 	if (r == KP2P_ENOTFOUND || r == KP2P_ECLOSED)
-		Py_RETURN_FALSE;
+		return PyBool_FromLong(0);
 	if (r < 0)
 		return (PyObject *)core_raise(core_state_of(obj), r, NULL);
-	Py_RETURN_TRUE;
+	return PyBool_FromLong(1);
 }
 
 static PyObject *message_accept(PyObject *obj, PyObject *unused)
@@ -303,7 +303,7 @@ PyObject *core_set_value(PyObject *module, PyObject *const *args, Py_ssize_t n)
 	Py_INCREF(args[1]);
 	self->value = args[1];
 	Py_XDECREF(old);
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyGetSetDef message_getset[] = {

@@ -83,9 +83,12 @@ static PyObject *node_start(PyObject *self, PyObject *unused)
 	kp2p_error *err = NULL;
 	int r;
 	(void)unused;
-	Py_BEGIN_ALLOW_THREADS r = kp2p_node_start(node_of(self), &err);
-	Py_END_ALLOW_THREADS if (r < 0) return (PyObject *)core_raise(core_state_of(self), r, err);
-	Py_RETURN_NONE;
+	PyThreadState *running = PyEval_SaveThread();
+	r = kp2p_node_start(node_of(self), &err);
+	PyEval_RestoreThread(running);
+	if (r < 0)
+		return (PyObject *)core_raise(core_state_of(self), r, err);
+	return core_none();
 }
 
 /* True = closed and joined; False = still closing (timeout_ms 0 or passed). */
@@ -99,10 +102,13 @@ static PyObject *node_close(PyObject *self, PyObject *const *args, Py_ssize_t n)
 		return NULL;
 	for (;;) {
 		int r;
-		Py_BEGIN_ALLOW_THREADS r = kp2p_node_close(node_of(self), drain_ms, timeout_ms);
-		Py_END_ALLOW_THREADS if (r == 0) Py_RETURN_TRUE;
+		PyThreadState *running = PyEval_SaveThread();
+		r = kp2p_node_close(node_of(self), drain_ms, timeout_ms);
+		PyEval_RestoreThread(running);
+		if (r == 0)
+			return PyBool_FromLong(1);
 		if (r == KP2P_EAGAIN || r == KP2P_ETIMEDOUT)
-			Py_RETURN_FALSE;
+			return PyBool_FromLong(0);
 		if (r != KP2P_EINTR)
 			return (PyObject *)core_raise(core_state_of(self), r, NULL);
 		if (PyErr_CheckSignals() < 0)
@@ -122,7 +128,7 @@ static PyObject *node_wake(PyObject *self, PyObject *unused)
 	int r = kp2p_node_wake(node_of(self));
 	if (r < 0)
 		return (PyObject *)core_raise(core_state_of(self), r, NULL);
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyObject *node_sender(PyObject *self, PyObject *unused)
@@ -159,9 +165,10 @@ static int node_poll_raw(PyObject *self, int inbox, kp2p_event **evs, int max, i
 	int n = kp2p_node_poll_batch(node_of(self), inbox, evs, (size_t)max, 0);
 	if (n != 0 || timeout_ms == 0)
 		return n;
-	Py_BEGIN_ALLOW_THREADS n =
-	        kp2p_node_poll_batch(node_of(self), inbox, evs, (size_t)max, timeout_ms);
-	Py_END_ALLOW_THREADS return n;
+	PyThreadState *running = PyEval_SaveThread();
+	n = kp2p_node_poll_batch(node_of(self), inbox, evs, (size_t)max, timeout_ms);
+	PyEval_RestoreThread(running);
+	return n;
 }
 
 static PyObject *node_poll(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -229,7 +236,7 @@ static PyObject *node_request(PyObject *self, PyObject *const *args, Py_ssize_t 
 	                          token, &err);
 	if (r < 0)
 		return (PyObject *)core_raise(st, r, err);
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyObject *node_cancel(PyObject *self, PyObject *arg)
@@ -240,7 +247,7 @@ static PyObject *node_cancel(PyObject *self, PyObject *arg)
 	int r = kp2p_node_cancel(node_of(self), token);
 	if (r < 0)
 		return (PyObject *)core_raise(core_state_of(self), r, NULL);
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyObject *node_verdict(PyObject *self, PyObject *const *args, Py_ssize_t n)
@@ -254,7 +261,7 @@ static PyObject *node_verdict(PyObject *self, PyObject *const *args, Py_ssize_t 
 	int r = kp2p_node_verdict(node_of(self), token, verdict);
 	if (r < 0)
 		return (PyObject *)core_raise(core_state_of(self), r, NULL);
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyObject *node_info(PyObject *self, PyObject *arg)
@@ -265,8 +272,10 @@ static PyObject *node_info(PyObject *self, PyObject *arg)
 	const char *what = core_text(st, arg, "what");
 	if (what == NULL)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS text = kp2p_node_info(node_of(self), what, &err);
-	Py_END_ALLOW_THREADS return core_take_text(st, text, err);
+	PyThreadState *running = PyEval_SaveThread();
+	text = kp2p_node_info(node_of(self), what, &err);
+	PyEval_RestoreThread(running);
+	return core_take_text(st, text, err);
 }
 
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL

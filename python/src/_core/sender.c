@@ -62,8 +62,11 @@ static int sending_wait(const sending *s, int timeout_ms, kp2p_error **err)
 		int64_t left = timeout_ms > 0 ? until - sender_now_ms() : timeout_ms;
 		if (timeout_ms > 0 && left <= 0)
 			return KP2P_ETIMEDOUT;
-		Py_BEGIN_ALLOW_THREADS r = sending_try(s, (int)left, err);
-		Py_END_ALLOW_THREADS if (r != KP2P_EINTR) return r;
+		PyThreadState *running = PyEval_SaveThread();
+		r = sending_try(s, (int)left, err);
+		PyEval_RestoreThread(running);
+		if (r != KP2P_EINTR)
+			return r;
 		kp2p_error_free(*err);
 		*err = NULL;
 		if (PyErr_CheckSignals() < 0)
@@ -97,7 +100,7 @@ static PyObject *sending_one(PyObject *self, sending *s, PyObject *data, int tim
 	core_data_release(&s->data);
 	if (r < 0)
 		return NULL;
-	Py_RETURN_NONE;
+	return core_none();
 }
 
 static PyObject *sender_publish(PyObject *self, PyObject *const *args, Py_ssize_t n)
