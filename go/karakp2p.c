@@ -25239,6 +25239,7 @@ typedef struct kp_peer {
 	char *agent;          /* NULL = not identified */
 	kp_list of_strangers; /* e->strangers, longest unused first */
 	kp_time used_at;      /* when it became a stranger */
+	kp_time up_until;     /* when its last connection ended */
 } kp_peer;
 
 kp_peer *kp_peers_find(struct kp_engine *e, const kp_peer_id *id); /* NULL = unknown */
@@ -25692,17 +25693,38 @@ static void connmgr_redial(kp_engine *e, kp_time now)
 	(void)kp_host_dial_known(e, now, &id, &at, 1, false, &d, text, sizeof text);
 }
 
+/* A peer that we were connected with in the last hour and kad's table has lost: whoever was cut off
+ * for long has nobody left to ask, its bootnode may be gone, and the others may have given it up.
+ * One a beat, the last to go first. */
+static void connmgr_dial_stranger(kp_engine *e, kp_time now)
+{
+	kp_dial *d;
+	char text[64];
+	for (kp_list *it = e->strangers.prev; it != &e->strangers; it = it->prev) {
+		kp_peer *p = KP_CONTAINER_OF(it, kp_peer, of_strangers);
+		if (p->n_addrs == 0 || kp_time_sub(now, p->up_until) >= KP_PEERS_FORGET_NS ||
+		    now < p->rest_until || kp_peers_backed_off(p, now) ||
+		    !kp_access_peer_ok(&e->s->access, &p->id))
+			continue;
+		kp_peer_id id = p->id;
+		(void)kp_host_dial_known(e, now, &id, p->addrs, p->n_addrs, false, &d, text,
+		                         sizeof text);
+		return;
+	}
+}
+
 static void connmgr_discover(kp_engine *e, kp_time now)
 {
 	kp_connmgr *m = &e->mgr;
 	bool wants = kp_gs_wants_peers(e->gs) || e->n_open < KP_CONNMGR_WANTED;
-	if (!wants || e->kad == NULL || e->n_open + e->n_dials >= e->s->trim_to)
+	if (!wants || e->n_open + e->n_dials >= e->s->trim_to)
 		return;
-	if (connmgr_dial_table(e, now) > 0) {
+	if (e->kad != NULL && connmgr_dial_table(e, now) > 0) {
 		m->explore_after = KP_CONNMGR_EXPLORE;
 		return;
 	}
-	if (now < m->explore_at || kp_kad_explore(e->kad, now) != KP_OK)
+	connmgr_dial_stranger(e, now);
+	if (e->kad == NULL || now < m->explore_at || kp_kad_explore(e->kad, now) != KP_OK)
 		return;
 	m->explore_at = kp_time_add(now, m->explore_after);
 	m->explore_after = KP_MIN(m->explore_after * 2, KP_CONNMGR_EXPLORE_MAX);
@@ -27864,6 +27886,7 @@ static void link_leave_peer(kp_link *l, kp_time now, kp_why why)
 		kp_list_del(&l->of_open);
 		e->n_open--;
 		last = --p->n_up == 0;
+		p->up_until = now;
 		kp_stat_add(&e->stats, KP_STAT_conns_closed, 1);
 	}
 	kp_list_del(&l->of_peer);

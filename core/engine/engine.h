@@ -121,6 +121,7 @@ typedef struct kp_peer {
 	char *agent;          /* NULL = not identified */
 	kp_list of_strangers; /* e->strangers, longest unused first */
 	kp_time used_at;      /* when it became a stranger */
+	kp_time up_until;     /* when its last connection ended */
 } kp_peer;
 
 kp_peer *kp_peers_find(struct kp_engine *e, const kp_peer_id *id); /* NULL = unknown */

@@ -265,6 +265,7 @@ static void link_leave_peer(kp_link *l, kp_time now, kp_why why)
 		kp_list_del(&l->of_open);
 		e->n_open--;
 		last = --p->n_up == 0;
+		p->up_until = now;
 		kp_stat_add(&e->stats, KP_STAT_conns_closed, 1);
 	}
 	kp_list_del(&l->of_peer);

@@ -47,11 +47,10 @@ static void scenario_mix(kp_sim_options *o)
 		o->faults |= (bit);
 	KP_SIM_FAULTS(SCENARIO_FAULT)
 #undef SCENARIO_FAULT
-	/* without a bootnode nobody can find again whom everybody has lost */
+	/* without a bootnode nobody finds a node that comes back elsewhere */
 	if (o->faults & KP_SIM_FAULT_bootdown)
 		o->faults &= ~((unsigned)KP_SIM_FAULT_crash | KP_SIM_FAULT_vanish |
-		               KP_SIM_FAULT_churn | KP_SIM_FAULT_partition | KP_SIM_FAULT_oneway |
-		               KP_SIM_FAULT_nomem | KP_SIM_FAULT_deaf);
+		               KP_SIM_FAULT_churn | KP_SIM_FAULT_nomem);
 }
 
 #define F(name) ((unsigned)KP_SIM_FAULT_##name)
@@ -77,6 +76,8 @@ static const kp_sim_scenario scenarios[] = {
 		16, 60, 20, 4096, F(slow), 1, 5000, 16, true, NULL},
 	{"deaf", "an eighth of the nodes reads nothing for 50 s: nobody else suffers",
 		16, 300, 5, 4096, F(deaf), 1, 5000, 16, true, NULL},
+	{"orphans", "the same after the bootnode died: they find their peers by themselves",
+		16, 300, 2, 1024, F(deaf) | F(bootdown), 1, 5000, 16, true, NULL},
 	{"crash", "a node crashes every 5 s and returns on another port",
 		20, 120, 10, 1024, F(crash), 0.999, 0, 8, true, NULL},
 	{"halfopen", "nodes lose their power: connections stand half open until noticed",

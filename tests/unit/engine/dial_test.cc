@@ -181,6 +181,40 @@ TEST(dial, given_up_connections_are_dialled_again)
 	EXPECT_TRUE(n.until([&] { return a.connected(b); }, KP_SEC(302)));
 }
 
+/* The cable is pulled: every connection breaks, and nobody can be dialled until it is back. */
+static void unplug(Net &n, Node &node)
+{
+	node.down = true;
+	while (!node.ends.empty()) {
+		auto end = node.ends.begin()->second;
+		end->open = false;
+		node.ends.erase(node.ends.begin());
+		kp_engine_on_closed(node.engine, n.now, end->id, KP_E_CLOSED);
+		node.pump();
+	}
+}
+
+/* Cut off for so long that both tables are empty, and with no bootnode to ask: whoever was
+ * connected within the last hour is dialled again. */
+TEST(dial, who_was_cut_off_finds_its_peers_again)
+{
+	for (const char *kad : {"server", "off"}) {
+		Net n;
+		Node &a = n.add({{"kad.mode", kad}}), &b = n.add({{"kad.mode", kad}});
+		a.request(KP_OP_CONNECT, b.addr());
+		n.run(KP_SEC(10));
+		ASSERT_TRUE(a.connected(b));
+		for (kp_time away : {KP_SEC(1800), KP_SEC(4000)}) {
+			unplug(n, a);
+			unplug(n, b);
+			n.run(away);
+			a.down = b.down = false;
+			bool found = n.until([&] { return a.connected(b); }, KP_SEC(302));
+			EXPECT_EQ(found, away < KP_SEC(3600)) << kad;
+		}
+	}
+}
+
 /* --- names -------------------------------------------------------------------------------------
  */
 
