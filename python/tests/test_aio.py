@@ -237,8 +237,8 @@ def test_loop_is_not_starved(run: Run) -> None:
                     break
             await asyncio.sleep(0.02)
             ticker.cancel()
-            # the machine may be busy, too; what is handed out at once is counted in the test below
-            assert min(late) < 0.02, late
+            # the median: the machine may be busy, too; what is handed out at once is counted below
+            assert sorted(late)[len(late) // 2] < 0.02, late
 
     run(main())
 
