@@ -41,6 +41,12 @@ type Config struct {
 	// Peer kept connected and sent every message, outside the mesh. /ip4|ip6|dns|dns4|dns6/…/tcp/P/p2p/ID.
 	Direct []string `kp2p:"direct"`
 
+	// If set, peers that no value of this key names or contains are refused. a peer id, an IP address, or a network like 10.0.0.0/8 or 2001:db8::/32.
+	Allow []string `kp2p:"allow"`
+
+	// Peers never dialled nor accepted, also when allow has them. a peer id, an IP address, or a network like 10.0.0.0/8 or 2001:db8::/32.
+	Deny []string `kp2p:"deny"`
+
 	// The node's key; without it a new one is made at every start. base64 of a PrivateKey protobuf, Ed25519.
 	Identity Key `kp2p:"identity"`
 
@@ -65,7 +71,7 @@ type Config struct {
 	// How long a message waits for the first subscriber; 0 = refused at once. 0..1h; default 10s.
 	PublishHold time.Duration `kp2p:"publish.hold"`
 
-	// Bytes of messages that may wait so. 0..1GiB; default 1MiB.
+	// Memory of the messages that may wait so. 0..1GiB; default 1MiB.
 	PublishHoldBytes int64 `kp2p:"publish.hold_bytes"`
 
 	// Time between two heartbeats. 10ms..1h; default 1s.
@@ -134,14 +140,149 @@ type Config struct {
 	// Own messages that may wait for one peer. 1..1000000; default 4096.
 	GossipsubSendOwnMessages int `kp2p:"gossipsub.send_own_messages"`
 
-	// Bytes of own messages that may wait for one peer. 1..4GiB; default 4MiB.
+	// Memory of the own messages that may wait for one peer. 1..4GiB; default 4MiB.
 	GossipsubSendOwnBytes int64 `kp2p:"gossipsub.send_own_bytes"`
 
 	// Forwarded messages that may wait for one peer. 1..1000000; default 4096.
 	GossipsubSendForwardMessages int `kp2p:"gossipsub.send_forward_messages"`
 
-	// Bytes of forwarded messages that may wait for one peer. 1..4GiB; default 4MiB.
+	// Memory of the forwarded messages that may wait for one peer. 1..4GiB; default 4MiB.
 	GossipsubSendForwardBytes int64 `kp2p:"gossipsub.send_forward_bytes"`
+
+	// Peers are scored for nothing, for abuse alone (P4, P5, P7), or for everything. off|abuse|full; default abuse.
+	Score string `kp2p:"score"`
+
+	// Below this score no gossip is told to a peer or taken from it. -1000000..0; default -10.
+	ScoreGossipThreshold *float64 `kp2p:"score.gossip_threshold"`
+
+	// Below this, own messages go to a peer by the mesh alone. -1000000..0; default -50.
+	ScorePublishThreshold *float64 `kp2p:"score.publish_threshold"`
+
+	// Below this, nothing but its subscriptions is taken from a peer. -1000000..0; default -80.
+	ScoreGraylistThreshold *float64 `kp2p:"score.graylist_threshold"`
+
+	// From this score on a peer may send us to others by PRUNE. 0..1000000; default 10.
+	ScoreAcceptPxThreshold *float64 `kp2p:"score.accept_px_threshold"`
+
+	// A mesh whose median score is below this takes in better peers once a minute. 0..1000000; default 1.
+	ScoreOpportunisticGraftThreshold *float64 `kp2p:"score.opportunistic_graft_threshold"`
+
+	// Most that all topics together can be worth; 0 = no limit. 0..1000000; default 100.
+	ScoreTopicScoreCap *float64 `kp2p:"score.topic_score_cap"`
+
+	// P5: weight of score.app. -1000000..1000000; default 1.
+	ScoreAppWeight *float64 `kp2p:"score.app_weight"`
+
+	// P5: what a peer is worth by your own word. PEERID -1000000..1000000.
+	ScoreApp []string `kp2p:"score.app"`
+
+	// P6: weight of the peers over score.ip_threshold on one address, squared. -1000000..0; default -5.
+	ScoreIpWeight *float64 `kp2p:"score.ip_weight"`
+
+	// P6: peers on one ip4 address, ip6 address or ip6 /64 that cost nothing. 0..100000; default 10.
+	ScoreIpThreshold int `kp2p:"score.ip_threshold"`
+
+	// P6: private addresses count too; loopback never does. true|false; default false.
+	ScoreIpPrivate *bool `kp2p:"score.ip_private"`
+
+	// P6: addresses that do not count. 192.0.2.0/24, 2001:db8::/32.
+	ScoreIpExempt []string `kp2p:"score.ip_exempt"`
+
+	// P7: weight of broken promises and early GRAFTs over the threshold, squared. -1000000..0; default -1.
+	ScoreBehaviourWeight *float64 `kp2p:"score.behaviour_weight"`
+
+	// P7: how many of them cost nothing. 0..1000000; default 10.
+	ScoreBehaviourThreshold *float64 `kp2p:"score.behaviour_threshold"`
+
+	// P7: what is left of them after score.decay_interval. 0..1; default 0.98.
+	ScoreBehaviourDecay *float64 `kp2p:"score.behaviour_decay"`
+
+	// P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust). batch|each; default batch.
+	ScorePromises string `kp2p:"score.promises"`
+
+	// Weight of messages dropped because a peer took them too slowly. -1000000..0; default 0.
+	ScoreSlowWeight *float64 `kp2p:"score.slow_weight"`
+
+	// How many of them cost nothing. 0..1000000; default 0.
+	ScoreSlowThreshold *float64 `kp2p:"score.slow_threshold"`
+
+	// What is left of them after score.decay_interval. 0..1; default 0.2.
+	ScoreSlowDecay *float64 `kp2p:"score.slow_decay"`
+
+	// How often counters decay. 1s..1h; default 1s.
+	ScoreDecayInterval time.Duration `kp2p:"score.decay_interval"`
+
+	// A counter below this is 0. 0..1; default 0.01.
+	ScoreDecayToZero *float64 `kp2p:"score.decay_to_zero"`
+
+	// How long the score of a peer that left is kept, unless it is positive. 0..24h; default 1h.
+	ScoreRetain time.Duration `kp2p:"score.retain"`
+
+	// Fields of score.topic.FIELD that differ for one topic. NAME FIELD=VALUE….
+	ScoreTopic []string `kp2p:"score.topic"`
+
+	// What a topic counts in a score. 0..1000000; default 1.
+	ScoreTopicTopicWeight *float64 `kp2p:"score.topic.topic_weight"`
+
+	// P1: weight of the time in the mesh. 0..1000000; default 0.01.
+	ScoreTopicTimeInMeshWeight *float64 `kp2p:"score.topic.time_in_mesh_weight"`
+
+	// P1: the unit of that time. 1ms..24h; default 1s.
+	ScoreTopicTimeInMeshQuantum time.Duration `kp2p:"score.topic.time_in_mesh_quantum"`
+
+	// P1: most units that count. 0..1000000; default 300.
+	ScoreTopicTimeInMeshCap *float64 `kp2p:"score.topic.time_in_mesh_cap"`
+
+	// P2: weight of messages that a peer was the first to bring. 0..1000000; default 1.
+	ScoreTopicFirstMessageDeliveriesWeight *float64 `kp2p:"score.topic.first_message_deliveries_weight"`
+
+	// P2: what is left of them after score.decay_interval. 0..1; default 0.9.
+	ScoreTopicFirstMessageDeliveriesDecay *float64 `kp2p:"score.topic.first_message_deliveries_decay"`
+
+	// P2: most that count. 0..1000000; default 40.
+	ScoreTopicFirstMessageDeliveriesCap *float64 `kp2p:"score.topic.first_message_deliveries_cap"`
+
+	// P3: weight of messages that a mesh peer should have brought, squared; 0 = off. -1000000..0; default 0.
+	ScoreTopicMeshMessageDeliveriesWeight *float64 `kp2p:"score.topic.mesh_message_deliveries_weight"`
+
+	// P3: what is left of those it brought after score.decay_interval. 0..1; default 0.9.
+	ScoreTopicMeshMessageDeliveriesDecay *float64 `kp2p:"score.topic.mesh_message_deliveries_decay"`
+
+	// P3: most that count. 0..1000000; default 100.
+	ScoreTopicMeshMessageDeliveriesCap *float64 `kp2p:"score.topic.mesh_message_deliveries_cap"`
+
+	// P3: how many a mesh peer should have brought. 0..1000000; default 1.
+	ScoreTopicMeshMessageDeliveriesThreshold *float64 `kp2p:"score.topic.mesh_message_deliveries_threshold"`
+
+	// P3: a copy that comes this long after the first still counts. 0..1m; default 10ms.
+	ScoreTopicMeshMessageDeliveriesWindow time.Duration `kp2p:"score.topic.mesh_message_deliveries_window"`
+
+	// P3: time in the mesh after which it begins. 1s..24h; default 30s.
+	ScoreTopicMeshMessageDeliveriesActivation time.Duration `kp2p:"score.topic.mesh_message_deliveries_activation"`
+
+	// P3b: weight of what was missing when a peer left the mesh. -1000000..0; default 0.
+	ScoreTopicMeshFailurePenaltyWeight *float64 `kp2p:"score.topic.mesh_failure_penalty_weight"`
+
+	// P3b: what is left of it after score.decay_interval. 0..1; default 0.9.
+	ScoreTopicMeshFailurePenaltyDecay *float64 `kp2p:"score.topic.mesh_failure_penalty_decay"`
+
+	// P4: weight of invalid and rejected messages, squared. -1000000..0; default -1.
+	ScoreTopicInvalidMessageDeliveriesWeight *float64 `kp2p:"score.topic.invalid_message_deliveries_weight"`
+
+	// P4: what is left of them after score.decay_interval. 0..1; default 0.9.
+	ScoreTopicInvalidMessageDeliveriesDecay *float64 `kp2p:"score.topic.invalid_message_deliveries_decay"`
+
+	// Heartbeats between two opportunistic grafts. 1..3600; default 60.
+	GossipsubOpportunisticGraftTicks int `kp2p:"gossipsub.opportunistic_graft_ticks"`
+
+	// Peers grafted so at once. 0..128; default 2.
+	GossipsubOpportunisticGraftPeers int `kp2p:"gossipsub.opportunistic_graft_peers"`
+
+	// Peers pruned from a full mesh are told of others that signed their addresses. true|false; default false.
+	GossipsubPx *bool `kp2p:"gossipsub.px"`
+
+	// Peers told of so, and taken from one PRUNE, at most. 0..64; default 16.
+	GossipsubPxPeers int `kp2p:"gossipsub.px_peers"`
 
 	// A message without a verdict for this long is ignored. 10ms..1h; default 10s.
 	ValidateTimeout time.Duration `kp2p:"validate.timeout"`
@@ -152,7 +293,7 @@ type Config struct {
 	// Messages of one peer that may wait for their signature check. 1..1000000; default 4096.
 	VerifyMaxMessages int `kp2p:"verify.max_messages"`
 
-	// Bytes of one peer that may wait so; then its stream is not read. 1..4GiB; default 4MiB.
+	// Memory of one peer's messages that may wait so; then its stream is not read. 1..4GiB; default 4MiB.
 	VerifyMaxBytes int64 `kp2p:"verify.max_bytes"`
 
 	// Whether the DHT answers others, only asks, or is off. server|client|off; default server.
@@ -197,19 +338,19 @@ type Config struct {
 	// Events that may wait in one inbox. 1..100000000; default 65536.
 	InboxMaxMessages int `kp2p:"inbox.max_messages"`
 
-	// Bytes of events that may wait in one inbox. 1..1024GiB; default 64MiB.
+	// Memory of the events that may wait in one inbox. 1..1024GiB; default 64MiB.
 	InboxMaxBytes int64 `kp2p:"inbox.max_bytes"`
 
-	// Which event is dropped when an inbox is full. drop_old|drop_new; default drop_old.
+	// Which event is dropped when an inbox is full; block = as drop_new, but direct messages are not read until it is down to 3/4. drop_old|drop_new|block; default drop_old.
 	InboxPolicy string `kp2p:"inbox.policy"`
 
-	// Bytes that may wait in all inboxes together. 1..1024GiB; default 256MiB.
+	// Memory of what may wait in all inboxes together. 1..1024GiB; default 256MiB.
 	InboxTotalBytes int64 `kp2p:"inbox.total_bytes"`
 
 	// Own messages that may wait to be sent. 1..100000000; default 65536.
 	OutboxMaxMessages int `kp2p:"outbox.max_messages"`
 
-	// Bytes of own messages that may wait to be sent. 1..1024GiB; default 64MiB.
+	// Memory of the own messages that may wait to be sent. 1..1024GiB; default 64MiB.
 	OutboxMaxBytes int64 `kp2p:"outbox.max_bytes"`
 
 	// Requests under way at once. 1..1000000; default 4096.

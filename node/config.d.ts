@@ -18,6 +18,12 @@ export interface Config {
 	/** Peer kept connected and sent every message, outside the mesh.
 	 * /ip4|ip6|dns|dns4|dns6/…/tcp/P/p2p/ID. */
 	direct?: string | readonly string[] | undefined;
+	/** If set, peers that no value of this key names or contains are refused. a peer id, an IP
+	 * address, or a network like 10.0.0.0/8 or 2001:db8::/32. */
+	allow?: string | readonly string[] | undefined;
+	/** Peers never dialled nor accepted, also when allow has them. a peer id, an IP address, or a
+	 * network like 10.0.0.0/8 or 2001:db8::/32. */
+	deny?: string | readonly string[] | undefined;
 	/** The node's key; without it a new one is made at every start. base64 of a PrivateKey
 	 * protobuf, Ed25519. */
 	identity?: string | Key | undefined;
@@ -38,7 +44,7 @@ export interface Config {
 	/** How long a message waits for the first subscriber; 0 = refused at once. 0..1h; default
 	 * 10s. */
 	publishHold?: number | string | undefined;
-	/** Bytes of messages that may wait so. 0..1GiB; default 1MiB. */
+	/** Memory of the messages that may wait so. 0..1GiB; default 1MiB. */
 	publishHoldBytes?: number | string | undefined;
 	/** Time between two heartbeats. 10ms..1h; default 1s. */
 	gossipsubHeartbeat?: number | string | undefined;
@@ -86,12 +92,113 @@ export interface Config {
 	gossipsubTopicsPerPeer?: number | undefined;
 	/** Own messages that may wait for one peer. 1..1000000; default 4096. */
 	gossipsubSendOwnMessages?: number | undefined;
-	/** Bytes of own messages that may wait for one peer. 1..4GiB; default 4MiB. */
+	/** Memory of the own messages that may wait for one peer. 1..4GiB; default 4MiB. */
 	gossipsubSendOwnBytes?: number | string | undefined;
 	/** Forwarded messages that may wait for one peer. 1..1000000; default 4096. */
 	gossipsubSendForwardMessages?: number | undefined;
-	/** Bytes of forwarded messages that may wait for one peer. 1..4GiB; default 4MiB. */
+	/** Memory of the forwarded messages that may wait for one peer. 1..4GiB; default 4MiB. */
 	gossipsubSendForwardBytes?: number | string | undefined;
+	/** Peers are scored for nothing, for abuse alone (P4, P5, P7), or for everything.
+	 * off|abuse|full; default abuse. */
+	score?: 'off' | 'abuse' | 'full' | undefined;
+	/** Below this score no gossip is told to a peer or taken from it. -1000000..0; default -10.
+	 * */
+	scoreGossipThreshold?: number | undefined;
+	/** Below this, own messages go to a peer by the mesh alone. -1000000..0; default -50. */
+	scorePublishThreshold?: number | undefined;
+	/** Below this, nothing but its subscriptions is taken from a peer. -1000000..0; default -80.
+	 * */
+	scoreGraylistThreshold?: number | undefined;
+	/** From this score on a peer may send us to others by PRUNE. 0..1000000; default 10. */
+	scoreAcceptPxThreshold?: number | undefined;
+	/** A mesh whose median score is below this takes in better peers once a minute. 0..1000000;
+	 * default 1. */
+	scoreOpportunisticGraftThreshold?: number | undefined;
+	/** Most that all topics together can be worth; 0 = no limit. 0..1000000; default 100. */
+	scoreTopicScoreCap?: number | undefined;
+	/** P5: weight of score.app. -1000000..1000000; default 1. */
+	scoreAppWeight?: number | undefined;
+	/** P5: what a peer is worth by your own word. PEERID -1000000..1000000. */
+	scoreApp?: string | readonly string[] | undefined;
+	/** P6: weight of the peers over score.ip_threshold on one address, squared. -1000000..0;
+	 * default -5. */
+	scoreIpWeight?: number | undefined;
+	/** P6: peers on one ip4 address, ip6 address or ip6 /64 that cost nothing. 0..100000; default
+	 * 10. */
+	scoreIpThreshold?: number | undefined;
+	/** P6: private addresses count too; loopback never does. true|false; default false. */
+	scoreIpPrivate?: boolean | undefined;
+	/** P6: addresses that do not count. 192.0.2.0/24, 2001:db8::/32. */
+	scoreIpExempt?: string | readonly string[] | undefined;
+	/** P7: weight of broken promises and early GRAFTs over the threshold, squared. -1000000..0;
+	 * default -1. */
+	scoreBehaviourWeight?: number | undefined;
+	/** P7: how many of them cost nothing. 0..1000000; default 10. */
+	scoreBehaviourThreshold?: number | undefined;
+	/** P7: what is left of them after score.decay_interval. 0..1; default 0.98. */
+	scoreBehaviourDecay?: number | undefined;
+	/** P7: of the ids asked for at once, one drawn by chance must come (go), or each (rust).
+	 * batch|each; default batch. */
+	scorePromises?: 'batch' | 'each' | undefined;
+	/** Weight of messages dropped because a peer took them too slowly. -1000000..0; default 0. */
+	scoreSlowWeight?: number | undefined;
+	/** How many of them cost nothing. 0..1000000; default 0. */
+	scoreSlowThreshold?: number | undefined;
+	/** What is left of them after score.decay_interval. 0..1; default 0.2. */
+	scoreSlowDecay?: number | undefined;
+	/** How often counters decay. 1s..1h; default 1s. */
+	scoreDecayInterval?: number | string | undefined;
+	/** A counter below this is 0. 0..1; default 0.01. */
+	scoreDecayToZero?: number | undefined;
+	/** How long the score of a peer that left is kept, unless it is positive. 0..24h; default 1h.
+	 * */
+	scoreRetain?: number | string | undefined;
+	/** Fields of score.topic.FIELD that differ for one topic. NAME FIELD=VALUE…. */
+	scoreTopic?: string | readonly string[] | undefined;
+	/** What a topic counts in a score. 0..1000000; default 1. */
+	scoreTopicTopicWeight?: number | undefined;
+	/** P1: weight of the time in the mesh. 0..1000000; default 0.01. */
+	scoreTopicTimeInMeshWeight?: number | undefined;
+	/** P1: the unit of that time. 1ms..24h; default 1s. */
+	scoreTopicTimeInMeshQuantum?: number | string | undefined;
+	/** P1: most units that count. 0..1000000; default 300. */
+	scoreTopicTimeInMeshCap?: number | undefined;
+	/** P2: weight of messages that a peer was the first to bring. 0..1000000; default 1. */
+	scoreTopicFirstMessageDeliveriesWeight?: number | undefined;
+	/** P2: what is left of them after score.decay_interval. 0..1; default 0.9. */
+	scoreTopicFirstMessageDeliveriesDecay?: number | undefined;
+	/** P2: most that count. 0..1000000; default 40. */
+	scoreTopicFirstMessageDeliveriesCap?: number | undefined;
+	/** P3: weight of messages that a mesh peer should have brought, squared; 0 = off.
+	 * -1000000..0; default 0. */
+	scoreTopicMeshMessageDeliveriesWeight?: number | undefined;
+	/** P3: what is left of those it brought after score.decay_interval. 0..1; default 0.9. */
+	scoreTopicMeshMessageDeliveriesDecay?: number | undefined;
+	/** P3: most that count. 0..1000000; default 100. */
+	scoreTopicMeshMessageDeliveriesCap?: number | undefined;
+	/** P3: how many a mesh peer should have brought. 0..1000000; default 1. */
+	scoreTopicMeshMessageDeliveriesThreshold?: number | undefined;
+	/** P3: a copy that comes this long after the first still counts. 0..1m; default 10ms. */
+	scoreTopicMeshMessageDeliveriesWindow?: number | string | undefined;
+	/** P3: time in the mesh after which it begins. 1s..24h; default 30s. */
+	scoreTopicMeshMessageDeliveriesActivation?: number | string | undefined;
+	/** P3b: weight of what was missing when a peer left the mesh. -1000000..0; default 0. */
+	scoreTopicMeshFailurePenaltyWeight?: number | undefined;
+	/** P3b: what is left of it after score.decay_interval. 0..1; default 0.9. */
+	scoreTopicMeshFailurePenaltyDecay?: number | undefined;
+	/** P4: weight of invalid and rejected messages, squared. -1000000..0; default -1. */
+	scoreTopicInvalidMessageDeliveriesWeight?: number | undefined;
+	/** P4: what is left of them after score.decay_interval. 0..1; default 0.9. */
+	scoreTopicInvalidMessageDeliveriesDecay?: number | undefined;
+	/** Heartbeats between two opportunistic grafts. 1..3600; default 60. */
+	gossipsubOpportunisticGraftTicks?: number | undefined;
+	/** Peers grafted so at once. 0..128; default 2. */
+	gossipsubOpportunisticGraftPeers?: number | undefined;
+	/** Peers pruned from a full mesh are told of others that signed their addresses. true|false;
+	 * default false. */
+	gossipsubPx?: boolean | undefined;
+	/** Peers told of so, and taken from one PRUNE, at most. 0..64; default 16. */
+	gossipsubPxPeers?: number | undefined;
 	/** A message without a verdict for this long is ignored. 10ms..1h; default 10s. */
 	validateTimeout?: number | string | undefined;
 	/** Messages that may wait for a verdict; more are ignored and counted. 1..1000000; default
@@ -99,7 +206,8 @@ export interface Config {
 	validateMaxPending?: number | undefined;
 	/** Messages of one peer that may wait for their signature check. 1..1000000; default 4096. */
 	verifyMaxMessages?: number | undefined;
-	/** Bytes of one peer that may wait so; then its stream is not read. 1..4GiB; default 4MiB. */
+	/** Memory of one peer's messages that may wait so; then its stream is not read. 1..4GiB;
+	 * default 4MiB. */
 	verifyMaxBytes?: number | string | undefined;
 	/** Whether the DHT answers others, only asks, or is off. server|client|off; default server.
 	 * */
@@ -131,15 +239,16 @@ export interface Config {
 	memoryMax?: number | string | undefined;
 	/** Events that may wait in one inbox. 1..100000000; default 65536. */
 	inboxMaxMessages?: number | undefined;
-	/** Bytes of events that may wait in one inbox. 1..1024GiB; default 64MiB. */
+	/** Memory of the events that may wait in one inbox. 1..1024GiB; default 64MiB. */
 	inboxMaxBytes?: number | string | undefined;
-	/** Which event is dropped when an inbox is full. drop_old|drop_new; default drop_old. */
-	inboxPolicy?: 'drop_old' | 'drop_new' | undefined;
-	/** Bytes that may wait in all inboxes together. 1..1024GiB; default 256MiB. */
+	/** Which event is dropped when an inbox is full; block = as drop_new, but direct messages are
+	 * not read until it is down to 3/4. drop_old|drop_new|block; default drop_old. */
+	inboxPolicy?: 'drop_old' | 'drop_new' | 'block' | undefined;
+	/** Memory of what may wait in all inboxes together. 1..1024GiB; default 256MiB. */
 	inboxTotalBytes?: number | string | undefined;
 	/** Own messages that may wait to be sent. 1..100000000; default 65536. */
 	outboxMaxMessages?: number | undefined;
-	/** Bytes of own messages that may wait to be sent. 1..1024GiB; default 64MiB. */
+	/** Memory of the own messages that may wait to be sent. 1..1024GiB; default 64MiB. */
 	outboxMaxBytes?: number | string | undefined;
 	/** Requests under way at once. 1..1000000; default 4096. */
 	requestsMax?: number | undefined;

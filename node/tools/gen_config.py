@@ -24,6 +24,7 @@ MANY = "string | readonly string[]"
 TYPES = {
     "COUNT": "number", "SIZE": "number | string", "DURATION": "number | string", "NUMBER": "number",
     "SWITCH": "boolean", "TEXT": "string", "MADDR": MANY, "TOPIC": MANY, "IDENTITY": "string | Key",
+    "SCORE": MANY, "ACCESS": MANY,
 }  # fmt: skip
 
 JS_HEAD = """'use strict';

@@ -30,6 +30,7 @@ TYPES = {
     "TEXT": "str",
     "MADDR": "str | Sequence[str]",
     "SCORE": "str | Sequence[str]",
+    "ACCESS": "str | Sequence[str]",
 }
 
 HEAD = '''"""The configuration keys as keyword arguments. Made by tools/gen_config.py: do not edit."""
@@ -51,8 +52,10 @@ class Config(TypedDict, total=False):
 def keys() -> list[tuple[str, str, str, str, str]]:
     """Name, kind, range, default and meaning of every key."""
     text = TABLE.read_text(encoding="utf-8")
+    for macro, said in re.findall(r'#define (CONFIG_\w+_RANGE)\s*\\\n\s*("[^"]*")', text):
+        text = text.replace(f"{macro},", f"{said},")
     text = text[text.index("#define CONFIG_KEYS") : text.index("#define CONFIG_FIELD")]
-    text = re.sub(r"\s*\\\n\s*", " ", text)
+    text = re.sub(r"\s*\\\n\s*", " ", text).replace('" "', "")  # literals that C joins
     string = r'"((?:[^"\\]|\\.)*)"'
     row = re.compile(
         rf"X\({string},\s*(\w+),\s*[\w.]+,\s*[\w| ]+,\s*{string},\s*"

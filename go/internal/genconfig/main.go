@@ -14,12 +14,15 @@ import (
 	"strings"
 )
 
-type key struct{ name, kind, span, def, doc string }
+type key struct {
+	name, kind, span, def, doc string
+	repeatable                 bool
+}
 
 // Go types of the kinds of keys, and what their zero and negative values are.
 var types = map[string]string{
-	"topic": "[]string", "multiaddr": "[]string", "set": "[]string",
-	"identity": "Key", "text": "string", "choice": "string",
+	"topic": "string", "multiaddr": "string", "set": "[]string",
+	"identity": "Key", "text": "string", "line": "string", "choice": "string",
 	"count": "int", "size": "int64", "duration": "time.Duration",
 	"number": "*float64", "switch": "*bool",
 }
@@ -91,8 +94,8 @@ func keys(page string) []key {
 		for i := range m {
 			m[i] = strings.TrimSpace(strings.ReplaceAll(m[i], `\|`, "|"))
 		}
-		kind, _, _ := strings.Cut(m[2], ",")
-		all = append(all, key{m[1], kind, m[3], strings.Trim(m[4], "`"), m[5]})
+		kind, more, _ := strings.Cut(m[2], ",")
+		all = append(all, key{m[1], kind, m[3], strings.Trim(m[4], "`"), m[5], more == " repeatable"})
 	}
 	return all
 }
@@ -107,6 +110,9 @@ func render(all []key) ([]byte, error) {
 		kind, ok := types[k.kind]
 		if !ok {
 			return nil, fmt.Errorf("%s: unknown kind %q", k.name, k.kind)
+		}
+		if k.repeatable {
+			kind = "[]" + kind
 		}
 		doc := fmt.Sprintf("%s %s", k.doc, k.span)
 		if k.def != "" {

@@ -16,6 +16,12 @@ class Config(TypedDict, total=False):
     direct: str | Sequence[str] | None
     """Peer kept connected and sent every message, outside the mesh.
     /ip4|ip6|dns|dns4|dns6/…/tcp/P/p2p/ID."""
+    allow: str | Sequence[str] | None
+    """If set, peers that no value of this key names or contains are refused. a peer id, an IP
+    address, or a network like 10.0.0.0/8 or 2001:db8::/32."""
+    deny: str | Sequence[str] | None
+    """Peers never dialled nor accepted, also when allow has them. a peer id, an IP address, or a
+    network like 10.0.0.0/8 or 2001:db8::/32."""
     agent: str | None
     """Agent version told by identify. 1..128 bytes; default karakp2p/VERSION."""
     protocol_version: str | None
@@ -32,7 +38,7 @@ class Config(TypedDict, total=False):
     """How long a message waits for the first subscriber; 0 = refused at once. 0..1h; default
     10s."""
     publish_hold_bytes: int | str | None
-    """Bytes of messages that may wait so. 0..1GiB; default 1MiB."""
+    """Memory of the messages that may wait so. 0..1GiB; default 1MiB."""
     gossipsub_heartbeat: float | str | None
     """Time between two heartbeats. 10ms..1h; default 1s."""
     gossipsub_first_heartbeat: float | str | None
@@ -78,11 +84,11 @@ class Config(TypedDict, total=False):
     gossipsub_send_own_messages: int | None
     """Own messages that may wait for one peer. 1..1000000; default 4096."""
     gossipsub_send_own_bytes: int | str | None
-    """Bytes of own messages that may wait for one peer. 1..4GiB; default 4MiB."""
+    """Memory of the own messages that may wait for one peer. 1..4GiB; default 4MiB."""
     gossipsub_send_forward_messages: int | None
     """Forwarded messages that may wait for one peer. 1..1000000; default 4096."""
     gossipsub_send_forward_bytes: int | str | None
-    """Bytes of forwarded messages that may wait for one peer. 1..4GiB; default 4MiB."""
+    """Memory of the forwarded messages that may wait for one peer. 1..4GiB; default 4MiB."""
     score: str | None
     """Peers are scored for nothing, for abuse alone (P4, P5, P7), or for everything.
     off|abuse|full; default abuse."""
@@ -189,7 +195,8 @@ class Config(TypedDict, total=False):
     verify_max_messages: int | None
     """Messages of one peer that may wait for their signature check. 1..1000000; default 4096."""
     verify_max_bytes: int | str | None
-    """Bytes of one peer that may wait so; then its stream is not read. 1..4GiB; default 4MiB."""
+    """Memory of one peer's messages that may wait so; then its stream is not read. 1..4GiB; default
+    4MiB."""
     kad_mode: str | None
     """Whether the DHT answers others, only asks, or is off. server|client|off; default server."""
     kad_bootstrap_interval: float | str | None
@@ -219,15 +226,16 @@ class Config(TypedDict, total=False):
     inbox_max_messages: int | None
     """Events that may wait in one inbox. 1..100000000; default 65536."""
     inbox_max_bytes: int | str | None
-    """Bytes of events that may wait in one inbox. 1..1024GiB; default 64MiB."""
+    """Memory of the events that may wait in one inbox. 1..1024GiB; default 64MiB."""
     inbox_policy: str | None
-    """Which event is dropped when an inbox is full. drop_old|drop_new; default drop_old."""
+    """Which event is dropped when an inbox is full; block = as drop_new, but direct messages are
+    not read until it is down to 3/4. drop_old|drop_new|block; default drop_old."""
     inbox_total_bytes: int | str | None
-    """Bytes that may wait in all inboxes together. 1..1024GiB; default 256MiB."""
+    """Memory of what may wait in all inboxes together. 1..1024GiB; default 256MiB."""
     outbox_max_messages: int | None
     """Own messages that may wait to be sent. 1..100000000; default 65536."""
     outbox_max_bytes: int | str | None
-    """Bytes of own messages that may wait to be sent. 1..1024GiB; default 64MiB."""
+    """Memory of the own messages that may wait to be sent. 1..1024GiB; default 64MiB."""
     requests_max: int | None
     """Requests under way at once. 1..1000000; default 4096."""
     workers: int | None
@@ -249,6 +257,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "bootstrap": ("bootstrap", "maddr"),
     "announce": ("announce", "maddr"),
     "direct": ("direct", "maddr"),
+    "allow": ("allow", "access"),
+    "deny": ("deny", "access"),
     "identity": ("identity", "identity"),
     "agent": ("agent", "text"),
     "protocol_version": ("protocol_version", "text"),
