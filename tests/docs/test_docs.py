@@ -7,11 +7,15 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+from network import need, node_package, python_package  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("KARAKP2P_BUILD", ROOT / "build" / "release"))
 CLI = str(BUILD / "karakp2p")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md",
@@ -85,14 +89,38 @@ class Program:
 def test_first_program_of_the_readme(tmp_path):
     code = next(code for page, name, code in blocks("c") if name == "first-program.c")
     program = compile_c(code, tmp_path / "first")
-    one = Program(program)
+    both_hear([program], status=0)
+
+
+def both_hear(command, status):
+    """A first program, started, and started again with the address that it prints."""
+    one = Program(*command)
     address = one.wait(r"listening on (\S+)").group(1)
-    # the same content would have the same id and be one message
-    other = compile_c(code.replace('"hello", 5', '"howdy", 5'), tmp_path / "second")
-    two = Program(other, address)
-    one.wait(r"says howdy")
-    two.wait(r"says hello")
-    assert two.interrupt() == 0 and one.interrupt() == 0
+    two = Program(*command, address)
+    ids = [two.wait(r"(\w+) says hello from \1").group(1), one.wait(r"(\w+) says hello from \1").group(1)]
+    assert ids[0] != ids[1] and ids[0] in address
+    assert [two.interrupt(), one.interrupt()] == [status, status]
+
+
+def test_first_program_in_python(tmp_path):
+    code = next(code for _, name, code in blocks("python") if name == "first_program.py")
+    (tmp_path / "first.py").write_text(code)
+    both_hear([python_package(), str(tmp_path / "first.py")], status=-signal.SIGINT)
+
+
+def test_first_program_in_node(tmp_path):
+    code = next(code for _, name, code in blocks("js") if name == "first-program.mjs")
+    node_package()
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "karakp2p").symlink_to(ROOT / "node")
+    (tmp_path / "first.mjs").write_text(code)
+    both_hear([need("node"), str(tmp_path / "first.mjs")], status=0)
+
+
+def test_first_program_in_go_is_that_of_its_package():
+    """go/run_tests.sh builds and runs that."""
+    code = next(code for page, _, code in blocks("go") if page.name == "README.md")
+    assert f"```go\n{code}```" in (ROOT / "go" / "README.md").read_text()
 
 
 def test_links_lead_somewhere():
