@@ -262,7 +262,7 @@ func TestWhatIsLeftAtCloseCanBeReceived(t *testing.T) {
 	until(t, "all messages", func() bool {
 		s, err := b.Stats()
 		must(t, err)
-		return s["inbox_delivered"] >= all
+		return s["inbox_offered"] >= all
 	})
 	must(t, b.Close())
 	next := 0
@@ -365,7 +365,7 @@ func TestDroppedMessagesAreCountedAndReported(t *testing.T) {
 	until(t, "all messages", func() bool {
 		s, err := b.Stats()
 		must(t, err)
-		return s["inbox_delivered"] >= 500
+		return s["inbox_offered"] >= 500
 	})
 	got := 0
 	for range 50 {

@@ -312,7 +312,7 @@ func drain(way string, n int) result {
 func delivered(node *karakp2p.Node) int {
 	stats, err := node.Stats()
 	check(err)
-	return int(stats["inbox_delivered"])
+	return int(stats["inbox_offered"])
 }
 
 func until(done func() bool) {
