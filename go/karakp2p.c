@@ -258,9 +258,11 @@ typedef struct kp_block {
  * = out of memory. */
 kp_pool *kp_pool_new(uint64_t bytes_max);
 
-/* The calling thread becomes the owner (a loop thread that takes over from the thread that created
- * the node). The former owner must have stopped using the pool as such. */
+/* The owner takes and gives back blocks without the allocator; without one everything goes through
+ * it. The calling thread becomes the owner of a pool that has none: its former owner gave it up,
+ * and this thread knows that it did (it was created afterwards, or by a lock). */
 void kp_pool_own(kp_pool *pool);
+void kp_pool_disown(kp_pool *pool);
 
 /* Gives up the pool; it is destroyed when its last block has been released. By the owner, or by any
  * thread once the owner has ended; nobody asks the pool for blocks afterwards. */
@@ -434,7 +436,15 @@ kp_pool *kp_pool_new(uint64_t bytes_max)
 
 void kp_pool_own(kp_pool *pool)
 {
+	const void *owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
+	KP_ASSERT(owner == NULL || owner == &buf_thread_token);
 	__atomic_store_n(&pool->owner, (const void *)&buf_thread_token, __ATOMIC_RELAXED);
+}
+
+void kp_pool_disown(kp_pool *pool)
+{
+	KP_ASSERT(pool_is_owner(pool));
+	__atomic_store_n(&pool->owner, NULL, __ATOMIC_RELAXED);
 }
 
 static void block_free(kp_pool *pool, kp_block *b)
@@ -31853,6 +31863,7 @@ static kp_err life_make_parts(kp_rt *rt, char *text, size_t cap)
 	rt->pool = kp_pool_new(s->memory_max + s->inbox_total_bytes + s->outbox_max_bytes);
 	if (rt->pool == NULL)
 		return KP_E_NOMEM;
+	kp_pool_disown(rt->pool); /* whoever starts the node may be another thread */
 	kp_err err = kp_rt_seed(seed, sizeof seed);
 	rt->crypto = err == KP_OK ? kp_crypto_new(seed) : NULL;
 	kp_mem_wipe(seed, sizeof seed);
@@ -32084,8 +32095,10 @@ static kp_err life_start_threads(kp_rt *rt, char *text, size_t cap)
 	kp_rt_jobs_start(&rt->jobs, rt->s->workers);
 	kp_rt_ref(rt);
 	kp_rt_slot_run(rt->slot, true);
+	kp_pool_disown(rt->pool); /* from here on this thread is one of the application's */
 	if (pthread_create(&rt->thread, NULL, kp_rt_loop_main, rt) == 0)
 		return KP_OK;
+	kp_pool_own(rt->pool);
 	kp_rt_slot_run(rt->slot, false);
 	kp_rt_unref(rt);
 	kp_rt_jobs_stop(&rt->jobs);
@@ -32100,6 +32113,7 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 	kp_err err = kp_rt_loop_open(rt);
 	if (err != KP_OK) {
 		snprintf(text, cap, "cannot create an event loop: %s", kp_err_text(err));
+		kp_pool_disown(rt->pool);
 		return err;
 	}
 	err = life_listen(rt, text, cap);
@@ -32111,8 +32125,12 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 		if (err != KP_OK)
 			life_set_state(rt, RT_NEW);
 	}
-	if (err != KP_OK && life_undo(rt) != KP_OK)
+	if (err == KP_OK)
+		return KP_OK;
+	if (life_undo(rt) != KP_OK)
 		life_end_unstarted(rt); /* no memory for another engine */
+	else
+		kp_pool_disown(rt->pool);
 	return err;
 }
 

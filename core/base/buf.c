@@ -85,7 +85,15 @@ kp_pool *kp_pool_new(uint64_t bytes_max)
 
 void kp_pool_own(kp_pool *pool)
 {
+	const void *owner = __atomic_load_n(&pool->owner, __ATOMIC_RELAXED);
+	KP_ASSERT(owner == NULL || owner == &buf_thread_token);
 	__atomic_store_n(&pool->owner, (const void *)&buf_thread_token, __ATOMIC_RELAXED);
+}
+
+void kp_pool_disown(kp_pool *pool)
+{
+	KP_ASSERT(pool_is_owner(pool));
+	__atomic_store_n(&pool->owner, NULL, __ATOMIC_RELAXED);
 }
 
 static void block_free(kp_pool *pool, kp_block *b)

@@ -36,9 +36,11 @@ typedef struct kp_block {
  * = out of memory. */
 kp_pool *kp_pool_new(uint64_t bytes_max);
 
-/* The calling thread becomes the owner (a loop thread that takes over from the thread that created
- * the node). The former owner must have stopped using the pool as such. */
+/* The owner takes and gives back blocks without the allocator; without one everything goes through
+ * it. The calling thread becomes the owner of a pool that has none: its former owner gave it up,
+ * and this thread knows that it did (it was created afterwards, or by a lock). */
 void kp_pool_own(kp_pool *pool);
+void kp_pool_disown(kp_pool *pool);
 
 /* Gives up the pool; it is destroyed when its last block has been released. By the owner, or by any
  * thread once the owner has ended; nobody asks the pool for blocks afterwards. */

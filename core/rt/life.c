@@ -75,6 +75,7 @@ static kp_err life_make_parts(kp_rt *rt, char *text, size_t cap)
 	rt->pool = kp_pool_new(s->memory_max + s->inbox_total_bytes + s->outbox_max_bytes);
 	if (rt->pool == NULL)
 		return KP_E_NOMEM;
+	kp_pool_disown(rt->pool); /* whoever starts the node may be another thread */
 	kp_err err = kp_rt_seed(seed, sizeof seed);
 	rt->crypto = err == KP_OK ? kp_crypto_new(seed) : NULL;
 	kp_mem_wipe(seed, sizeof seed);
@@ -306,8 +307,10 @@ static kp_err life_start_threads(kp_rt *rt, char *text, size_t cap)
 	kp_rt_jobs_start(&rt->jobs, rt->s->workers);
 	kp_rt_ref(rt);
 	kp_rt_slot_run(rt->slot, true);
+	kp_pool_disown(rt->pool); /* from here on this thread is one of the application's */
 	if (pthread_create(&rt->thread, NULL, kp_rt_loop_main, rt) == 0)
 		return KP_OK;
+	kp_pool_own(rt->pool);
 	kp_rt_slot_run(rt->slot, false);
 	kp_rt_unref(rt);
 	kp_rt_jobs_stop(&rt->jobs);
@@ -322,6 +325,7 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 	kp_err err = kp_rt_loop_open(rt);
 	if (err != KP_OK) {
 		snprintf(text, cap, "cannot create an event loop: %s", kp_err_text(err));
+		kp_pool_disown(rt->pool);
 		return err;
 	}
 	err = life_listen(rt, text, cap);
@@ -333,8 +337,12 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 		if (err != KP_OK)
 			life_set_state(rt, RT_NEW);
 	}
-	if (err != KP_OK && life_undo(rt) != KP_OK)
+	if (err == KP_OK)
+		return KP_OK;
+	if (life_undo(rt) != KP_OK)
 		life_end_unstarted(rt); /* no memory for another engine */
+	else
+		kp_pool_disown(rt->pool);
 	return err;
 }
 

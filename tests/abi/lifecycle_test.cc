@@ -80,6 +80,22 @@ TEST(Lifecycle, ManyNodesAtOnce)
 
 /* --- any order of endings --- */
 
+/* The thread that has started a node goes on at once, while the node's own thread begins: both take
+ * blocks of its pool. */
+TEST(Lifecycle, TheStarterGoesOnAtOnce)
+{
+	for (int i = 0; i < 300; i++) {
+		Node n;
+		for (int64_t token = 1; token <= 20; token++) {
+			ASSERT_EQ(n.publish("t", std::to_string(token), 2 * token), 0);
+			ASSERT_EQ(kp2p_node_request(n, KP2P_OP_SUBSCRIBE, "t", SIZE_MAX, nullptr, 0,
+			                            0, 2 * token + 1, nullptr),
+			          0);
+		}
+		ASSERT_EQ(n.close(0), 0);
+	}
+}
+
 TEST(Lifecycle, CloseTwiceAndAtOnce)
 {
 	Node n;

@@ -196,11 +196,17 @@ TEST(buf, ownership_moves_to_the_loop_thread)
 	kp_pool *pool = kp_pool_new(0);
 	kp_block *a = kp_block_new(pool, 10);
 	kp_block_unref(a);
+	kp_pool_disown(pool);
+	kp_block *c = kp_block_new(pool, 10);
+	EXPECT_NE(c, a) << "this thread is one of many now";
+	kp_block_unref(c);
 	std::thread([&] {
 		kp_pool_own(pool);
+		EXPECT_EQ(kp_block_new(pool, 10), a);
+		kp_block_unref(a);
 		kp_pool_drain(pool);
 		kp_block *b = kp_block_new(pool, 10);
-		EXPECT_EQ(b, a);
+		EXPECT_EQ(b, c) << "given back without an owner, recycled by the next one";
 		kp_block_unref(b);
 	}).join();
 	kp_pool_close(pool);
