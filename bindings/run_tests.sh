@@ -74,7 +74,7 @@ check_csharp() {
 		mcs -nologo -debug -r:KarakP2P.dll -r:Mono.Posix "$tests/ChildProgram.cs" -out:ChildProgram.exe &&
 		mcs -nologo -debug -target:library -r:KarakP2P.dll -r:System.Json -pkg:nunit "$tests/Tests.cs" \
 			-out:Tests.dll &&
-		LD_LIBRARY_PATH=$out/csharp:$LD_LIBRARY_PATH nunit-console -nologo -nodots -noresult Tests.dll
+		LD_LIBRARY_PATH=$out/csharp${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} nunit-console -nologo -nodots -noresult Tests.dll
 }
 
 build_ruby() { cd "$out/ruby" && ruby "$repository/bindings/ruby/ext/karakp2p/extconf.rb" && make -s; }
@@ -110,10 +110,7 @@ install_library() {
 	fi
 	cmake --install "$build" --prefix "$prefix" >/dev/null || return 1
 	pc=$(find "$prefix" -name karakp2p.pc)
-	sed -i "s|^prefix=.*|prefix=$prefix|" "$pc" # it names the prefix of configuration
 	export PKG_CONFIG_PATH=${pc%/*}${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
-	LD_LIBRARY_PATH=$(dirname "$(find "$prefix" -name libkarakp2p.so)")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-	export LD_LIBRARY_PATH # for the command, which is installed without a run path
 }
 
 only_build=

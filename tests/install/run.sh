@@ -15,9 +15,8 @@ cmake -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" >/
 cmake --build "$work/cmake" >/dev/null
 "$work/cmake/consumer"
 
-# the .pc file names the prefix of configuration; --define-prefix follows it to where it lies now
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
-pc() { pkg-config --define-variable=prefix="$work/prefix" "$@" karakp2p; }
+pc() { pkg-config "$@" karakp2p; }
 
 echo "pkg-config, shared"
 cc $(pc --cflags) "$here/consumer/main.c" -o "$work/shared" $(pc --libs) -Wl,-rpath,"$libdir"
@@ -28,7 +27,7 @@ echo "pkg-config, static"
 mkdir "$work/static-only"
 cp "$libdir/libkarakp2p.a" "$work/static-only/"
 cc $(pc --cflags) "$here/consumer/main.c" -o "$work/static" -L"$work/static-only" \
-	$(pc --libs --static | sed "s|-L$libdir||")
+	$(pc --libs-only-l --libs-only-other --static)
 "$work/static"
 if readelf -d "$work/static" | grep -q 'libkarakp2p'; then
 	echo "the static consumer links the shared library" >&2
@@ -36,4 +35,4 @@ if readelf -d "$work/static" | grep -q 'libkarakp2p'; then
 fi
 
 echo "the installed command"
-LD_LIBRARY_PATH="$libdir" "$work/prefix/bin/karakp2p" --version
+"$work/prefix/bin/karakp2p" --version
