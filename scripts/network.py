@@ -25,6 +25,8 @@ LISTEN = "/ip4/127.0.0.1/tcp/0"
 STOCK = [("rust-libp2p as the original KarakP2P", "rust056", []),
          ("rust-libp2p with identify", "rust056", ["--identify"]),
          ("go-libp2p", "go", []), ("js-libp2p", "js", [])]
+SWIG = [("Java", "javac"), ("C#", "mono"), ("Ruby", "ruby"), ("Lua", "lua5.4"), ("Perl", "perl"), ("Tcl", "tclsh")]
+MEMBER = str(ROOT / "bindings" / "member")
 WANTED = os.environ.get("KP2P_DEMO_STOCK", "rust056 go js").split()
 
 
@@ -175,6 +177,16 @@ SERVICES = [("service in Python", "python/service.py", python_service),
             ("service in Go", "go/go.mod", go_service)]
 
 
+def swig_member(language, runtime):
+    """A member by the SWIG binding of a language whose runtime is here."""
+    need(runtime)
+    name = {"C#": "csharp"}.get(language, language.lower())
+    out = run(str(ROOT / "bindings" / "run_tests.sh"), "--build", name)
+    if "left out none" not in out:
+        raise LeftOut(out.strip().splitlines()[-1])
+    return [MEMBER, name]
+
+
 def stock_command(program):
     """A stock peer, built before or now, with the toolchains of this machine."""
     out = run(str(ROOT / "tests" / "interop" / "peers" / "build.sh"), program)
@@ -201,6 +213,8 @@ def members(nodes):
     """Starts everyone, the bootnode first, and appends them to nodes."""
     services = [(name, prepare(name, make)) for name, file, make in SERVICES
                 if (ROOT / "examples" / file).exists()]
+    swig = [(f"member in {language}", prepare(f"member in {language}", lambda lr=(language, runtime): swig_member(*lr)))
+            for language, runtime in SWIG]
     programs = {p: prepare(f"stock peer {p} (built once, then kept)", lambda p=p: stock_command(p))
                 for p in dict.fromkeys(program for _, program, _ in STOCK) if p in WANTED}
     ours = [str(ROOT / "build" / "release" / "karakp2p"), "node", "--json"]
@@ -211,6 +225,9 @@ def members(nodes):
     for name, command in services:
         if command is not None:
             nodes.append(Service(name, command, boot.address))
+    for name, command in swig:
+        if command is not None:
+            nodes.append(ProtocolMember(name, command, topic=TOPIC, bootstrap=[boot.address]))
     for name, program, options in STOCK:
         if programs.get(program) is not None:
             nodes.append(ProtocolMember(name, programs[program], *options, topic=TOPIC,
@@ -218,7 +235,7 @@ def members(nodes):
     boot.wait_until(lambda n: len(n.ask("/peers", "peers")["subscribers"]) == len(nodes) - 1,
                     "every member subscribes", timeout=60)
     for node in nodes[1:]:
-        if isinstance(node, ProtocolMember) and node.command[0] == ours[0]:
+        if isinstance(node, ProtocolMember) and node.command[0] in (ours[0], MEMBER):
             node.wait_until(lambda n: n.ask("/peers", "peers")["mesh"], "joins the mesh")
         elif isinstance(node, ProtocolMember):
             node.wait("subscribed", peer=boot.peer, topic=TOPIC)
