@@ -135,8 +135,10 @@ def test_commands_have_the_options_shown():
     for page, _, code in blocks("sh"):
         for line in code.splitlines():
             words = line.split("#")[0].split()
-            if words and words[0].startswith("scripts/"):
-                assert os.access(ROOT / words[0], os.X_OK), f"{page.name}: {line}"
+            for command in line.split("#")[0].split("&&"):
+                program = (command.split() or [""])[0]
+                if re.match(r"(scripts|bench|bindings|tests|python|node|go)/", program):
+                    assert os.access(ROOT / program, os.X_OK), f"{page.name}: {line}"
             if len(words) > 1 and words[0] == "karakp2p" and words[1] in ("node", "sim", "key"):
                 shown.setdefault(words[1], set()).update(w for w in words if w.startswith("--"))
     assert shown["node"]
