@@ -181,11 +181,6 @@ static inline kp_slice kp_slice_take(kp_slice *s, size_t n)
 	return head;
 }
 
-static inline kp_slice kp_span_slice(kp_span s)
-{
-	return kp_slice_of(s.p, s.n);
-}
-
 /* A writer into bounded space. Writing past the end sets `full` and stores nothing more; callers
  * check once at the end. A NULL p counts only (n = bytes that would be needed, never full). */
 typedef struct kp_writer {
@@ -15368,11 +15363,6 @@ struct kp_gs {
 };
 
 #define GS_STAT(gs, name) kp_stat_add((gs)->env->stats, KP_STAT_##name, 1)
-
-static inline uint64_t gs_saturate(uint64_t a, uint64_t b)
-{
-	return b > UINT64_MAX - a ? UINT64_MAX : a + b;
-}
 
 /* ---- frame.c ---- */
 void *kp_gs_take(kp_gs *gs, gs_spares *s); /* zeroed record, NULL = no memory */

@@ -57,11 +57,6 @@ static inline kp_slice kp_slice_take(kp_slice *s, size_t n)
 	return head;
 }
 
-static inline kp_slice kp_span_slice(kp_span s)
-{
-	return kp_slice_of(s.p, s.n);
-}
-
 /* A writer into bounded space. Writing past the end sets `full` and stores nothing more; callers
  * check once at the end. A NULL p counts only (n = bytes that would be needed, never full). */
 typedef struct kp_writer {

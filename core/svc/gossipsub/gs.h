@@ -419,11 +419,6 @@ struct kp_gs {
 
 #define GS_STAT(gs, name) kp_stat_add((gs)->env->stats, KP_STAT_##name, 1)
 
-static inline uint64_t gs_saturate(uint64_t a, uint64_t b)
-{
-	return b > UINT64_MAX - a ? UINT64_MAX : a + b;
-}
-
 /* ---- frame.c ---- */
 void *kp_gs_take(kp_gs *gs, gs_spares *s); /* zeroed record, NULL = no memory */
 void kp_gs_give(kp_gs *gs, gs_spares *s, void *rec);
