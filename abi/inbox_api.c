@@ -31,7 +31,7 @@ static int inbox_poll(const kp2p_node *node, int inbox, kp_event **out, size_t m
 
 kp2p_event *kp2p_node_poll(kp2p_node *node, int inbox, int timeout_ms)
 {
-	kp_event *ev;
+	kp_event *ev = NULL;
 	size_t needed;
 	int n = inbox_check(node, inbox, NULL);
 	if (n == 0)

@@ -163,6 +163,11 @@ static void node_input_read(struct node_input *in)
 			in->cap = cap;
 		}
 	}
+	if (in->buf == NULL) {
+		out_error("standard input", "no memory to read it");
+		in->eof = true;
+		return;
+	}
 	if (in->n == in->cap) { /* no line this long can be published */
 		out_error("standard input", "a line is longer than 16 MiB; it is not published");
 		in->n = 0;
@@ -192,8 +197,9 @@ static bool node_input_lines(struct node_input *in, struct node_command *nc)
 		if (room)
 			from += len + (end ? 1 : 0);
 	}
-	memmove(in->buf, in->buf + from, in->n - from);
 	in->n -= from;
+	if (in->n > 0)
+		memmove(in->buf, in->buf + from, in->n);
 	return room;
 }
 

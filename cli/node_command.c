@@ -277,10 +277,11 @@ static void nc_complete(struct node_command *nc, kp2p_event *ev)
 	           text = kp2p_event_bytes(ev, KP2P_F_TEXT);
 	if (rq->op == KP2P_OP_DHT_FIND_PEER && code == 0 && addr.ptr != NULL) {
 		char **grown = realloc(rq->addrs, (rq->n_addrs + 1) * sizeof *grown);
-		if (grown != NULL) {
+		if (grown != NULL)
 			rq->addrs = grown;
-			rq->addrs[rq->n_addrs++] = strndup(addr.ptr, addr.len);
-		}
+		char *copy = grown != NULL ? strndup(addr.ptr, addr.len) : NULL;
+		if (copy != NULL)
+			rq->addrs[rq->n_addrs++] = copy;
 	}
 	if (kp2p_event_int(ev, KP2P_F_FLAGS) & KP2P_FLAG_MORE)
 		return;

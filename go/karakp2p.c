@@ -5059,15 +5059,17 @@ bool kp_maddr_next(kp_slice *rest, kp_maddr_part *part)
 {
 	if (rest->n == 0)
 		return false;
-	const kp_maddr_proto *proto;
+	const kp_maddr_proto *proto = NULL;
 	if (kp_maddr_step(rest, &proto, &part->value) != KP_OK)
 		return false;
+	KP_ASSERT(proto != NULL);
 	part->code = proto->code;
 	return true;
 }
 
 void kp_maddr_write_part(kp_writer *w, const kp_maddr_proto *proto, kp_slice value)
 {
+	KP_ASSERT(proto != NULL);
 	kp_varint_write(w, proto->code);
 	if (proto->size == KP_MADDR_VARIABLE)
 		kp_varint_write(w, value.n);
@@ -8641,14 +8643,19 @@ static inline void kp_list_del(kp_list *node)
 	node->next = node->prev = node;
 }
 
-/* Unlinks and returns the first node, NULL when empty. */
-static inline kp_list *kp_list_pop(kp_list *l)
+/* Unlinks and returns the first node of a list that has one. */
+static inline kp_list *kp_list_take(kp_list *l)
 {
-	if (kp_list_empty(l))
-		return NULL;
+	KP_ASSERT(!kp_list_empty(l));
 	kp_list *node = l->next;
 	kp_list_del(node);
 	return node;
+}
+
+/* The same, NULL when empty. */
+static inline kp_list *kp_list_pop(kp_list *l)
+{
+	return kp_list_empty(l) ? NULL : kp_list_take(l);
 }
 
 /* Safe against deletion of `it` inside the loop. */
@@ -10028,7 +10035,7 @@ static void conn_do_work(kp_conn *c, kp_time now)
 	if (!kp_list_empty(&c->work))
 		last = KP_CONTAINER_OF(c->work.prev, kp_stream, work);
 	while (last != NULL && !kp_list_empty(&c->work)) {
-		kp_stream *s = KP_CONTAINER_OF(kp_list_pop(&c->work), kp_stream, work);
+		kp_stream *s = KP_CONTAINER_OF(kp_list_take(&c->work), kp_stream, work);
 		bool done = s == last;
 		kp_stream_work(s, now);
 		if (done)
@@ -11563,6 +11570,7 @@ static void stream_fin_in(kp_stream *s, kp_time now)
 	s->flags |= KP_STREAM_FIN_DONE;
 	if ((s->flags & KP_STREAM_AGREED) == 0) {
 		/* A lazy dialer's request whose protocol we refused: it gets the `na`, then FIN. */
+		KP_ASSERT(s->neg != NULL);
 		if ((s->flags & KP_STREAM_OUT) == 0 && s->neg->mss.attempts > 0)
 			kp_yamux_finish(&s->c->mux, &s->y);
 		else
@@ -12288,9 +12296,8 @@ static void yamux_tx_ctl(kp_gather *g, kp_yamux_type type, unsigned flags, uint3
 	kp_yamux_hdr_write(&h, at);
 	g->scratch.n += KP_YAMUX_HDR_SIZE;
 	g->bytes += KP_YAMUX_HDR_SIZE;
-	kp_slice *last = g->n > 0 ? &g->v[g->n - 1] : NULL;
-	if (last != NULL && last->p + last->n == at)
-		last->n += KP_YAMUX_HDR_SIZE;
+	if (g->n > 0 && g->v[g->n - 1].p + g->v[g->n - 1].n == at)
+		g->v[g->n - 1].n += KP_YAMUX_HDR_SIZE;
 	else
 		g->v[g->n++] = kp_slice_of(at, KP_YAMUX_HDR_SIZE);
 }
@@ -12326,7 +12333,7 @@ static unsigned yamux_first_flags(kp_ystream *s)
 static void yamux_tx_due(kp_yamux *y, kp_gather *g)
 {
 	while (!kp_list_empty(&y->ctl) && yamux_ctl_room(g)) {
-		kp_ystream *s = KP_CONTAINER_OF(kp_list_pop(&y->ctl), kp_ystream, ctl);
+		kp_ystream *s = KP_CONTAINER_OF(kp_list_take(&y->ctl), kp_ystream, ctl);
 		if ((s->flags & YAMUX_RST_DUE) != 0) {
 			yamux_tx_ctl(g, KP_YAMUX_WINDOW, KP_YAMUX_RST, s->id, 0);
 			s->flags &= (uint16_t)~YAMUX_RST_DUE;
@@ -12412,7 +12419,7 @@ static void yamux_tx_streams(kp_yamux *y, kp_time now, kp_gather *g)
 	yamux_splice_front(&turns, &y->ready);
 	while (!kp_list_empty(&turns) &&
 	       gather_has_room(g, YAMUX_TURN_SCRATCH, 3, YAMUX_TURN_SCRATCH)) {
-		kp_ystream *s = KP_CONTAINER_OF(kp_list_pop(&turns), kp_ystream, ready);
+		kp_ystream *s = KP_CONTAINER_OF(kp_list_take(&turns), kp_ystream, ready);
 		yamux_turn(y, now, s, g);
 		if ((s->flags & YAMUX_LIVE) != 0)
 			yamux_ready(y, s);
@@ -15764,7 +15771,7 @@ void kp_gs_accept(kp_gs *gs, kp_time now, gs_pend *m)
 static void accept_try_next(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	while (!kp_list_empty(&m->parked)) {
-		gs_pend *next = KP_CONTAINER_OF(kp_list_pop(&m->parked), gs_pend, parked);
+		gs_pend *next = KP_CONTAINER_OF(kp_list_take(&m->parked), gs_pend, parked);
 		gs->verify_bytes -= gs_pend_charge(next);
 		kp_peer_id from;
 		kp_err err = KP_OK;
@@ -15780,7 +15787,7 @@ static void accept_try_next(kp_gs *gs, kp_time now, gs_pend *m)
 		if (err == KP_OK) {
 			next->in_flight = true;
 			while (!kp_list_empty(&m->parked))
-				kp_list_push(&next->parked, kp_list_pop(&m->parked));
+				kp_list_push(&next->parked, kp_list_take(&m->parked));
 			kp_verify_push(gs, now, next);
 			return;
 		}
@@ -18019,21 +18026,19 @@ static void *score_copy(kp_gs *gs, const void *from, size_t n, size_t size, bool
 	return to;
 }
 
-/* The tables are copied, names of topics as well, which stand behind theirs. */
-static bool score_copy_tables(kp_gs *gs)
+/* Names are copied as well: they stand behind the table. */
+static bool score_copy_topics(kp_gs *gs)
 {
 	kp_score_params *par = &gs->par.score;
-	bool ok = true;
-	gs->score_apps = score_copy(gs, par->apps, par->n_apps, sizeof *par->apps, &ok);
-	gs->score_exempt = score_copy(gs, par->exempt, par->n_exempt, sizeof *par->exempt, &ok);
 	size_t room = 0;
+	if (par->n_topics == 0)
+		return true;
 	for (size_t i = 0; i < par->n_topics; i++)
 		room += sizeof *par->topics + par->topics[i].name.n;
-	if (room > 0)
-		gs->score_topics = kp_mem_alloc(gs->env->mem, room);
-	if (!ok || (room > 0 && gs->score_topics == NULL))
+	gs->score_topics = kp_mem_alloc(gs->env->mem, room);
+	if (gs->score_topics == NULL)
 		return false;
-	uint8_t *names = room > 0 ? (uint8_t *)(gs->score_topics + par->n_topics) : NULL;
+	uint8_t *names = (uint8_t *)(gs->score_topics + par->n_topics);
 	for (size_t i = 0; i < par->n_topics; i++) {
 		kp_score_topic *to = &gs->score_topics[i];
 		*to = par->topics[i];
@@ -18042,10 +18047,19 @@ static bool score_copy_tables(kp_gs *gs)
 		names += to->name.n;
 		kp_score_topic_apply_mode(par->mode, &to->params);
 	}
+	return true;
+}
+
+static bool score_copy_tables(kp_gs *gs)
+{
+	kp_score_params *par = &gs->par.score;
+	bool ok = score_copy_topics(gs);
+	gs->score_apps = score_copy(gs, par->apps, par->n_apps, sizeof *par->apps, &ok);
+	gs->score_exempt = score_copy(gs, par->exempt, par->n_exempt, sizeof *par->exempt, &ok);
 	par->topics = gs->score_topics;
 	par->apps = gs->score_apps;
 	par->exempt = gs->score_exempt;
-	return true;
+	return ok;
 }
 
 static void score_window(kp_gs *gs, const kp_score_topic_params *t)
@@ -18239,7 +18253,7 @@ static void publish_finish(kp_gs *gs, kp_time now, gs_pend *m)
 /* The oldest message of the queue leaves it. */
 static gs_pend *signing_pop(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->signing), gs_pend, fifo);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->signing), gs_pend, fifo);
 	gs->n_signing--;
 	gs->signing_bytes -= gs_own_charge(m->pub);
 	return m;
@@ -18248,7 +18262,7 @@ static gs_pend *signing_pop(kp_gs *gs)
 /* The oldest message that nobody has been asked to sign. */
 static gs_pend *unsigned_pop(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->unsigned_own), gs_pend, batch);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->unsigned_own), gs_pend, batch);
 	gs->n_unsigned--;
 	gs->unsigned_bytes -= m->pub->data_n;
 	return m;
@@ -20953,7 +20967,7 @@ void kp_verify_push(kp_gs *gs, kp_time now, gs_pend *m)
 
 static gs_pend *verify_take(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->unchecked), gs_pend, batch);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->unchecked), gs_pend, batch);
 	gs->n_unchecked--;
 	KP_ASSERT(m->state == GS_PEND_WAIT);
 	return m;
@@ -23127,7 +23141,7 @@ kp_err kp_kad_table_set_addrs(kp_kad_table *t, kp_kad_node *n, const kp_maddr *a
 
 void kp_kad_table_set_connected(kp_kad_table *t, kp_kad_node *n, bool connected)
 {
-	kp_list *head = &t->buckets[n->bucket], *at = head->next;
+	kp_list *head = &t->buckets[n->bucket];
 	kp_list_del(&n->in_bucket);
 	n->connected = connected;
 	if (connected) {
@@ -23135,7 +23149,7 @@ void kp_kad_table_set_connected(kp_kad_table *t, kp_kad_node *n, bool connected)
 		return;
 	}
 	/* behind the last disconnected one */
-	at = head->next;
+	kp_list *at = head->next;
 	while (at != head && !table_node(at)->connected)
 		at = at->next;
 	kp_list_insert_before(at, &n->in_bucket);
@@ -26063,7 +26077,7 @@ void kp_dial_go(kp_dial *d, kp_time now)
 void kp_dial_kick(kp_engine *e, kp_time now)
 {
 	while (e->n_dialing < e->s->dials_max && !kp_list_empty(&e->dials_waiting)) {
-		kp_list *it = kp_list_pop(&e->dials_waiting);
+		kp_list *it = kp_list_take(&e->dials_waiting);
 		kp_dial_go(KP_CONTAINER_OF(it, kp_dial, waiting), now);
 	}
 }
@@ -30017,7 +30031,7 @@ kp_pub *kp_rt_cmd_take(kp_rt_cmd *c, kp_list *reqs)
 {
 	pthread_mutex_lock(&c->lock);
 	while (!kp_list_empty(&c->reqs))
-		kp_list_push(reqs, kp_list_pop(&c->reqs));
+		kp_list_push(reqs, kp_list_take(&c->reqs));
 	kp_pub *chain = c->head;
 	c->head = c->tail = NULL;
 	pthread_mutex_unlock(&c->lock);
@@ -30128,10 +30142,10 @@ void kp_rt_cmd_end(kp_rt_cmd *c)
 	KP_ASSERT(c->closed && c->head == NULL);
 	c->ended = true;
 	while (!kp_list_empty(&c->reqs))
-		kp_list_push(&left, kp_list_pop(&c->reqs));
+		kp_list_push(&left, kp_list_take(&c->reqs));
 	pthread_mutex_unlock(&c->lock);
 	while (!kp_list_empty(&left)) {
-		kp_rt_req *r = KP_CONTAINER_OF(kp_list_pop(&left), kp_rt_req, link);
+		kp_rt_req *r = KP_CONTAINER_OF(kp_list_take(&left), kp_rt_req, link);
 		KP_ASSERT(r->kind !=
 		          KP_RT_REQUEST); /* none since `closed`; the loop took the others */
 		if (r->kind == KP_RT_INFO)
@@ -32908,7 +32922,7 @@ static void loop_take_commands(kp_rt *rt)
 	kp_list_init(&reqs);
 	loop_stage(rt, kp_rt_cmd_take(&rt->cmd, &reqs));
 	while (!kp_list_empty(&reqs))
-		loop_command(rt, KP_CONTAINER_OF(kp_list_pop(&reqs), kp_rt_req, link));
+		loop_command(rt, KP_CONTAINER_OF(kp_list_take(&reqs), kp_rt_req, link));
 }
 
 static void loop_fail_staged(kp_rt *rt)
@@ -32935,7 +32949,7 @@ void kp_rt_loop_fail_queued(kp_rt *rt)
 	loop_stage(rt, kp_rt_cmd_take(&rt->cmd, &reqs));
 	loop_fail_staged(rt);
 	while (!kp_list_empty(&reqs))
-		loop_fail_req(rt, KP_CONTAINER_OF(kp_list_pop(&reqs), kp_rt_req, link),
+		loop_fail_req(rt, KP_CONTAINER_OF(kp_list_take(&reqs), kp_rt_req, link),
 		              KP_E_CLOSED);
 }
 
@@ -34942,7 +34956,7 @@ static int inbox_poll(const kp2p_node *node, int inbox, kp_event **out, size_t m
 
 kp2p_event *kp2p_node_poll(kp2p_node *node, int inbox, int timeout_ms)
 {
-	kp_event *ev;
+	kp_event *ev = NULL;
 	size_t needed;
 	int n = inbox_check(node, inbox, NULL);
 	if (n == 0)

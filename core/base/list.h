@@ -54,14 +54,19 @@ static inline void kp_list_del(kp_list *node)
 	node->next = node->prev = node;
 }
 
-/* Unlinks and returns the first node, NULL when empty. */
-static inline kp_list *kp_list_pop(kp_list *l)
+/* Unlinks and returns the first node of a list that has one. */
+static inline kp_list *kp_list_take(kp_list *l)
 {
-	if (kp_list_empty(l))
-		return NULL;
+	KP_ASSERT(!kp_list_empty(l));
 	kp_list *node = l->next;
 	kp_list_del(node);
 	return node;
+}
+
+/* The same, NULL when empty. */
+static inline kp_list *kp_list_pop(kp_list *l)
+{
+	return kp_list_empty(l) ? NULL : kp_list_take(l);
 }
 
 /* Safe against deletion of `it` inside the loop. */

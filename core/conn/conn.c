@@ -611,7 +611,7 @@ static void conn_do_work(kp_conn *c, kp_time now)
 	if (!kp_list_empty(&c->work))
 		last = KP_CONTAINER_OF(c->work.prev, kp_stream, work);
 	while (last != NULL && !kp_list_empty(&c->work)) {
-		kp_stream *s = KP_CONTAINER_OF(kp_list_pop(&c->work), kp_stream, work);
+		kp_stream *s = KP_CONTAINER_OF(kp_list_take(&c->work), kp_stream, work);
 		bool done = s == last;
 		kp_stream_work(s, now);
 		if (done)

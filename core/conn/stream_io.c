@@ -146,6 +146,7 @@ static void stream_fin_in(kp_stream *s, kp_time now)
 	s->flags |= KP_STREAM_FIN_DONE;
 	if ((s->flags & KP_STREAM_AGREED) == 0) {
 		/* A lazy dialer's request whose protocol we refused: it gets the `na`, then FIN. */
+		KP_ASSERT(s->neg != NULL);
 		if ((s->flags & KP_STREAM_OUT) == 0 && s->neg->mss.attempts > 0)
 			kp_yamux_finish(&s->c->mux, &s->y);
 		else

@@ -413,9 +413,8 @@ static void yamux_tx_ctl(kp_gather *g, kp_yamux_type type, unsigned flags, uint3
 	kp_yamux_hdr_write(&h, at);
 	g->scratch.n += KP_YAMUX_HDR_SIZE;
 	g->bytes += KP_YAMUX_HDR_SIZE;
-	kp_slice *last = g->n > 0 ? &g->v[g->n - 1] : NULL;
-	if (last != NULL && last->p + last->n == at)
-		last->n += KP_YAMUX_HDR_SIZE;
+	if (g->n > 0 && g->v[g->n - 1].p + g->v[g->n - 1].n == at)
+		g->v[g->n - 1].n += KP_YAMUX_HDR_SIZE;
 	else
 		g->v[g->n++] = kp_slice_of(at, KP_YAMUX_HDR_SIZE);
 }
@@ -451,7 +450,7 @@ static unsigned yamux_first_flags(kp_ystream *s)
 static void yamux_tx_due(kp_yamux *y, kp_gather *g)
 {
 	while (!kp_list_empty(&y->ctl) && yamux_ctl_room(g)) {
-		kp_ystream *s = KP_CONTAINER_OF(kp_list_pop(&y->ctl), kp_ystream, ctl);
+		kp_ystream *s = KP_CONTAINER_OF(kp_list_take(&y->ctl), kp_ystream, ctl);
 		if ((s->flags & YAMUX_RST_DUE) != 0) {
 			yamux_tx_ctl(g, KP_YAMUX_WINDOW, KP_YAMUX_RST, s->id, 0);
 			s->flags &= (uint16_t)~YAMUX_RST_DUE;
@@ -537,7 +536,7 @@ static void yamux_tx_streams(kp_yamux *y, kp_time now, kp_gather *g)
 	yamux_splice_front(&turns, &y->ready);
 	while (!kp_list_empty(&turns) &&
 	       gather_has_room(g, YAMUX_TURN_SCRATCH, 3, YAMUX_TURN_SCRATCH)) {
-		kp_ystream *s = KP_CONTAINER_OF(kp_list_pop(&turns), kp_ystream, ready);
+		kp_ystream *s = KP_CONTAINER_OF(kp_list_take(&turns), kp_ystream, ready);
 		yamux_turn(y, now, s, g);
 		if ((s->flags & YAMUX_LIVE) != 0)
 			yamux_ready(y, s);

@@ -307,7 +307,7 @@ void kp_dial_go(kp_dial *d, kp_time now)
 void kp_dial_kick(kp_engine *e, kp_time now)
 {
 	while (e->n_dialing < e->s->dials_max && !kp_list_empty(&e->dials_waiting)) {
-		kp_list *it = kp_list_pop(&e->dials_waiting);
+		kp_list *it = kp_list_take(&e->dials_waiting);
 		kp_dial_go(KP_CONTAINER_OF(it, kp_dial, waiting), now);
 	}
 }

@@ -372,7 +372,7 @@ kp_pub *kp_rt_cmd_take(kp_rt_cmd *c, kp_list *reqs)
 {
 	pthread_mutex_lock(&c->lock);
 	while (!kp_list_empty(&c->reqs))
-		kp_list_push(reqs, kp_list_pop(&c->reqs));
+		kp_list_push(reqs, kp_list_take(&c->reqs));
 	kp_pub *chain = c->head;
 	c->head = c->tail = NULL;
 	pthread_mutex_unlock(&c->lock);
@@ -483,10 +483,10 @@ void kp_rt_cmd_end(kp_rt_cmd *c)
 	KP_ASSERT(c->closed && c->head == NULL);
 	c->ended = true;
 	while (!kp_list_empty(&c->reqs))
-		kp_list_push(&left, kp_list_pop(&c->reqs));
+		kp_list_push(&left, kp_list_take(&c->reqs));
 	pthread_mutex_unlock(&c->lock);
 	while (!kp_list_empty(&left)) {
-		kp_rt_req *r = KP_CONTAINER_OF(kp_list_pop(&left), kp_rt_req, link);
+		kp_rt_req *r = KP_CONTAINER_OF(kp_list_take(&left), kp_rt_req, link);
 		KP_ASSERT(r->kind !=
 		          KP_RT_REQUEST); /* none since `closed`; the loop took the others */
 		if (r->kind == KP_RT_INFO)

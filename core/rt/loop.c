@@ -285,7 +285,7 @@ static void loop_take_commands(kp_rt *rt)
 	kp_list_init(&reqs);
 	loop_stage(rt, kp_rt_cmd_take(&rt->cmd, &reqs));
 	while (!kp_list_empty(&reqs))
-		loop_command(rt, KP_CONTAINER_OF(kp_list_pop(&reqs), kp_rt_req, link));
+		loop_command(rt, KP_CONTAINER_OF(kp_list_take(&reqs), kp_rt_req, link));
 }
 
 static void loop_fail_staged(kp_rt *rt)
@@ -312,7 +312,7 @@ void kp_rt_loop_fail_queued(kp_rt *rt)
 	loop_stage(rt, kp_rt_cmd_take(&rt->cmd, &reqs));
 	loop_fail_staged(rt);
 	while (!kp_list_empty(&reqs))
-		loop_fail_req(rt, KP_CONTAINER_OF(kp_list_pop(&reqs), kp_rt_req, link),
+		loop_fail_req(rt, KP_CONTAINER_OF(kp_list_take(&reqs), kp_rt_req, link),
 		              KP_E_CLOSED);
 }
 

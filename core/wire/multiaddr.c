@@ -167,15 +167,17 @@ bool kp_maddr_next(kp_slice *rest, kp_maddr_part *part)
 {
 	if (rest->n == 0)
 		return false;
-	const kp_maddr_proto *proto;
+	const kp_maddr_proto *proto = NULL;
 	if (kp_maddr_step(rest, &proto, &part->value) != KP_OK)
 		return false;
+	KP_ASSERT(proto != NULL);
 	part->code = proto->code;
 	return true;
 }
 
 void kp_maddr_write_part(kp_writer *w, const kp_maddr_proto *proto, kp_slice value)
 {
+	KP_ASSERT(proto != NULL);
 	kp_varint_write(w, proto->code);
 	if (proto->size == KP_MADDR_VARIABLE)
 		kp_varint_write(w, value.n);

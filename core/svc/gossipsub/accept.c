@@ -151,7 +151,7 @@ void kp_gs_accept(kp_gs *gs, kp_time now, gs_pend *m)
 static void accept_try_next(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	while (!kp_list_empty(&m->parked)) {
-		gs_pend *next = KP_CONTAINER_OF(kp_list_pop(&m->parked), gs_pend, parked);
+		gs_pend *next = KP_CONTAINER_OF(kp_list_take(&m->parked), gs_pend, parked);
 		gs->verify_bytes -= gs_pend_charge(next);
 		kp_peer_id from;
 		kp_err err = KP_OK;
@@ -167,7 +167,7 @@ static void accept_try_next(kp_gs *gs, kp_time now, gs_pend *m)
 		if (err == KP_OK) {
 			next->in_flight = true;
 			while (!kp_list_empty(&m->parked))
-				kp_list_push(&next->parked, kp_list_pop(&m->parked));
+				kp_list_push(&next->parked, kp_list_take(&m->parked));
 			kp_verify_push(gs, now, next);
 			return;
 		}

@@ -438,21 +438,19 @@ static void *score_copy(kp_gs *gs, const void *from, size_t n, size_t size, bool
 	return to;
 }
 
-/* The tables are copied, names of topics as well, which stand behind theirs. */
-static bool score_copy_tables(kp_gs *gs)
+/* Names are copied as well: they stand behind the table. */
+static bool score_copy_topics(kp_gs *gs)
 {
 	kp_score_params *par = &gs->par.score;
-	bool ok = true;
-	gs->score_apps = score_copy(gs, par->apps, par->n_apps, sizeof *par->apps, &ok);
-	gs->score_exempt = score_copy(gs, par->exempt, par->n_exempt, sizeof *par->exempt, &ok);
 	size_t room = 0;
+	if (par->n_topics == 0)
+		return true;
 	for (size_t i = 0; i < par->n_topics; i++)
 		room += sizeof *par->topics + par->topics[i].name.n;
-	if (room > 0)
-		gs->score_topics = kp_mem_alloc(gs->env->mem, room);
-	if (!ok || (room > 0 && gs->score_topics == NULL))
+	gs->score_topics = kp_mem_alloc(gs->env->mem, room);
+	if (gs->score_topics == NULL)
 		return false;
-	uint8_t *names = room > 0 ? (uint8_t *)(gs->score_topics + par->n_topics) : NULL;
+	uint8_t *names = (uint8_t *)(gs->score_topics + par->n_topics);
 	for (size_t i = 0; i < par->n_topics; i++) {
 		kp_score_topic *to = &gs->score_topics[i];
 		*to = par->topics[i];
@@ -461,10 +459,19 @@ static bool score_copy_tables(kp_gs *gs)
 		names += to->name.n;
 		kp_score_topic_apply_mode(par->mode, &to->params);
 	}
+	return true;
+}
+
+static bool score_copy_tables(kp_gs *gs)
+{
+	kp_score_params *par = &gs->par.score;
+	bool ok = score_copy_topics(gs);
+	gs->score_apps = score_copy(gs, par->apps, par->n_apps, sizeof *par->apps, &ok);
+	gs->score_exempt = score_copy(gs, par->exempt, par->n_exempt, sizeof *par->exempt, &ok);
 	par->topics = gs->score_topics;
 	par->apps = gs->score_apps;
 	par->exempt = gs->score_exempt;
-	return true;
+	return ok;
 }
 
 static void score_window(kp_gs *gs, const kp_score_topic_params *t)

@@ -150,7 +150,7 @@ static void publish_finish(kp_gs *gs, kp_time now, gs_pend *m)
 /* The oldest message of the queue leaves it. */
 static gs_pend *signing_pop(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->signing), gs_pend, fifo);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->signing), gs_pend, fifo);
 	gs->n_signing--;
 	gs->signing_bytes -= gs_own_charge(m->pub);
 	return m;
@@ -159,7 +159,7 @@ static gs_pend *signing_pop(kp_gs *gs)
 /* The oldest message that nobody has been asked to sign. */
 static gs_pend *unsigned_pop(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->unsigned_own), gs_pend, batch);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->unsigned_own), gs_pend, batch);
 	gs->n_unsigned--;
 	gs->unsigned_bytes -= m->pub->data_n;
 	return m;

@@ -87,7 +87,7 @@ void kp_verify_push(kp_gs *gs, kp_time now, gs_pend *m)
 
 static gs_pend *verify_take(kp_gs *gs)
 {
-	gs_pend *m = KP_CONTAINER_OF(kp_list_pop(&gs->unchecked), gs_pend, batch);
+	gs_pend *m = KP_CONTAINER_OF(kp_list_take(&gs->unchecked), gs_pend, batch);
 	gs->n_unchecked--;
 	KP_ASSERT(m->state == GS_PEND_WAIT);
 	return m;

@@ -172,7 +172,7 @@ kp_err kp_kad_table_set_addrs(kp_kad_table *t, kp_kad_node *n, const kp_maddr *a
 
 void kp_kad_table_set_connected(kp_kad_table *t, kp_kad_node *n, bool connected)
 {
-	kp_list *head = &t->buckets[n->bucket], *at = head->next;
+	kp_list *head = &t->buckets[n->bucket];
 	kp_list_del(&n->in_bucket);
 	n->connected = connected;
 	if (connected) {
@@ -180,7 +180,7 @@ void kp_kad_table_set_connected(kp_kad_table *t, kp_kad_node *n, bool connected)
 		return;
 	}
 	/* behind the last disconnected one */
-	at = head->next;
+	kp_list *at = head->next;
 	while (at != head && !table_node(at)->connected)
 		at = at->next;
 	kp_list_insert_before(at, &n->in_bucket);

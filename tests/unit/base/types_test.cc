@@ -75,7 +75,7 @@ TEST(list, push_pop_each)
 	EXPECT_FALSE(kp_list_linked(&n[1]));
 	kp_list_push_front(&head, &n[1]);
 	EXPECT_EQ(kp_list_pop(&head), &n[1]);
-	EXPECT_EQ(kp_list_pop(&head), &n[0]);
+	EXPECT_EQ(kp_list_take(&head), &n[0]);
 }
 
 } // namespace
