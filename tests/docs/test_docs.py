@@ -198,7 +198,8 @@ def test_hostile_rows_name_tests_and_counters():
         for suite, name in re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", source.read_text(), re.M):
             named.add(f"{suite}.{name}")
     counters = set(re.findall(r"\bX\((\w+)\)", (ROOT / "core/base/stats.h").read_text()))
-    rows = re.findall(r"^\| \d+ \|.*\| (.*) \| (.*) \|$", (ROOT / "docs/hostile.md").read_text(), re.M)
+    text = (ROOT / "docs/hostile.md").read_text().split("\n## ")[0]
+    rows = re.findall(r"^\| \d+ \|.*\| (.*) \| (.*) \|$", text, re.M)
     assert len(rows) == 24
     for counted, proved in rows:
         assert set(re.findall(r"`(\w+)`", counted)) <= counters

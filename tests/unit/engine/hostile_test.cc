@@ -5,7 +5,7 @@
 
 #include "conn/mux.h"
 #include "conn/pair.h"
-#include "engine/net.h"
+#include "engine/cost.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -100,7 +100,7 @@ class Rogue
 			kp_slice v = kp_slice_of(&plain[at], k);
 			ASSERT_EQ(kp_noise_seal(&end.c->noise, &v, 1, k, (uint8_t *)&sealed[0]),
 			          KP_OK);
-			n.raw_write(socket, sealed);
+			write(sealed);
 			at += k;
 		}
 	}
@@ -112,13 +112,20 @@ class Rogue
 		}
 		pump();
 	}
-	bool reads = true;
+	bool reads = true, trickle = false;
 	net::Net &n;
 	pairtest::Service svc;
 	pairtest::End end;
 	std::shared_ptr<net::End> socket;
 
       private:
+	void write(const std::string &bytes)
+	{
+		if (!trickle)
+			return n.raw_write(socket, bytes);
+		for (char c : bytes)
+			n.raw_write(socket, std::string(1, c));
+	}
 	void read()
 	{
 		size_t at = 0, cap;
@@ -143,7 +150,7 @@ class Rogue
 			}
 			if (end.state() == KP_CONN_DEAD || !kp_conn_tx(end.c, n.now, &out))
 				return;
-			n.raw_write(socket, std::string((const char *)out.p, out.n));
+			write(std::string((const char *)out.p, out.n));
 			kp_conn_on_written(end.c, n.now);
 		}
 	}
@@ -160,6 +167,7 @@ class hostile : public testing::Test
 		n.run(KP_SEC(2));
 		expect_service();
 		before = bytes();
+		cost = std::make_unique<net::Cost>(n, victim);
 	}
 	uint64_t bytes() const
 	{
@@ -190,6 +198,7 @@ class hostile : public testing::Test
 	net::Node &victim;
 	net::Node *good;
 	uint64_t before = 0;
+	std::unique_ptr<net::Cost> cost;
 	unsigned round = 0;
 };
 
@@ -211,6 +220,7 @@ TEST_F(hostile, row_1_subscriptions_without_end)
 	victim.request(KP_OP_SUBSCRIBE, "mine");
 	EXPECT_NE(victim.info("topics").find("\"mine\""), std::string::npos);
 	expect_service();
+	cost->tell("1", "50,000 subscriptions");
 }
 
 TEST_F(hostile, row_2_backoffs_of_any_size)
@@ -224,6 +234,22 @@ TEST_F(hostile, row_2_backoffs_of_any_size)
 		expect_service();
 	}
 	EXPECT_LT(grown(), MIB);
+	cost->tell("2", "three PRUNEs with backoffs up to 2^64 s");
+}
+
+TEST_F(hostile, row_3_data_for_unknown_streams)
+{
+	Rogue bad(n, victim);
+	std::string frames;
+	for (uint32_t id = 1001; id < 1001 + 2 * 20000; id += 2)
+		frames += muxtest::data(0, id, std::string(100, 'x'));
+	bad.say_raw(frames);
+	bad.run(KP_SEC(1));
+	EXPECT_EQ(victim.stat(KP_STAT_yamux_unknown_stream_frames), 20000u);
+	EXPECT_TRUE(bad.alive());
+	EXPECT_LT(grown(), MIB);
+	expect_service();
+	cost->tell("3", "20,000 frames for streams that are not");
 }
 
 TEST_F(hostile, row_6_streams_opened_by_window_updates)
@@ -239,6 +265,7 @@ TEST_F(hostile, row_6_streams_opened_by_window_updates)
 	EXPECT_GT(victim.stat(KP_STAT_streams_refused) + victim.stat(KP_STAT_flood_closes), 0u);
 	EXPECT_LT(grown(), 4 * MIB);
 	expect_service();
+	cost->tell("6", "20,000 streams opened");
 }
 
 TEST_F(hostile, row_7_a_million_empty_parts)
@@ -257,6 +284,7 @@ TEST_F(hostile, row_7_a_million_empty_parts)
 	(void)g;
 	EXPECT_LT(grown(), MIB);
 	expect_service();
+	cost->tell("7", "three RPCs of 400,000 empty messages, a length of 2^60");
 }
 
 TEST_F(hostile, row_8_and_9_gossip_floods)
@@ -273,6 +301,7 @@ TEST_F(hostile, row_8_and_9_gossip_floods)
 	EXPECT_GT(victim.stat(KP_STAT_idontwant_ignored), 0u);
 	EXPECT_LT(grown(), 4 * MIB);
 	expect_service();
+	cost->tell("8, 9", "60,000 ids each by IHAVE, IWANT and IDONTWANT");
 }
 
 TEST_F(hostile, row_10_grafts)
@@ -292,6 +321,47 @@ TEST_F(hostile, row_10_grafts)
 	EXPECT_EQ(victim.info("topics").find("unknown"), std::string::npos);
 	EXPECT_LT(grown(), MIB);
 	expect_service();
+	cost->tell("10", "2,000 GRAFTs");
+}
+
+TEST_F(hostile, row_11_and_12_messages_with_no_signature_of_their_author)
+{
+	Rogue bad(n, victim);
+	pairtest::Flow &f = bad.open("/meshsub/1.1.0", frame(subscription("t")));
+	const kp_peer_id &me = bad.end.node.self.id;
+	std::string author((const char *)me.b, me.n), data(500, 'f');
+	for (unsigned i = 0; i < 200; i++) {
+		std::string body;
+		for (unsigned k = 0; k < 20; k++) {
+			std::string seqno = {0, 0, 0, 0, 0, 0, (char)i, (char)k};
+			std::string text = std::to_string(i * 20 + k) + data;
+			body += field(2, field(1, author) + field(2, text) + field(3, seqno) +
+			                         field(4, "t") + field(5, std::string(64, 's')));
+		}
+		bad.say(f, frame(body));
+	}
+	/* the first ones cost it so much score that the rest is not read */
+	EXPECT_GE(victim.stat(KP_STAT_rejected_signature), 9u);
+	EXPECT_LT(victim.stat(KP_STAT_rejected_signature), 200u);
+	EXPECT_GT(victim.stat(KP_STAT_rpc_graylisted), 150u);
+	EXPECT_EQ(victim.of_type(KP_EV_MESSAGE).size(), 1u); /* the good one's, before */
+	EXPECT_LT(grown(), MIB);
+	expect_service();
+	cost->tell("11, 12", "4,000 messages with forged signatures");
+}
+
+TEST_F(hostile, row_15_byte_by_byte)
+{
+	Rogue bad(n, victim);
+	std::string frames; /* of one byte each; and the bytes come one by one */
+	for (uint32_t i = 0; i < 4000; i++)
+		frames += muxtest::data(i == 0 ? KP_YAMUX_SYN : 0, 1001, "x");
+	bad.trickle = true;
+	bad.say_raw(frames);
+	bad.run(KP_SEC(1));
+	EXPECT_LT(grown(), MIB);
+	expect_service();
+	cost->tell("15", "52 KB, byte by byte, in frames of one byte");
 }
 
 TEST_F(hostile, row_17_a_peer_that_never_reads)
@@ -312,6 +382,7 @@ TEST_F(hostile, row_17_a_peer_that_never_reads)
 	n.run(KP_SEC(60));
 	EXPECT_FALSE(bad.alive()) << "its pings are not answered";
 	EXPECT_LT(grown(), MIB);
+	cost->tell("17", "nothing read of 600 messages of 50 KB");
 }
 
 TEST_F(hostile, row_18_chatter)
@@ -330,6 +401,26 @@ TEST_F(hostile, row_18_chatter)
 		expect_service();
 	}
 	EXPECT_GT(victim.stat(KP_STAT_flood_closes), 0u);
+	cost->tell("18", "100,000 pings, then 100,000 opened streams, none of the answers read");
+}
+
+TEST_F(hostile, row_19_addresses_and_protocols_without_end)
+{
+	Rogue bad(n, victim);
+	std::string body;
+	for (unsigned i = 0; i < 480; i++)
+		body += field(3, "/protocol/" + std::to_string(i));
+	for (unsigned i = 0; i < 100; i++) {
+		pairtest::Flow &f = bad.open("/ipfs/id/push/1.0.0", "");
+		f.fin_when_sent = true;
+		bad.say(f, frame(body) + frame(body) + frame(body));
+	}
+	EXPECT_GE(victim.stat(KP_STAT_identify_pushes_received), 10u);
+	EXPECT_LE(victim.stat(KP_STAT_identify_pushes_received), 12u);
+	EXPECT_GT(victim.stat(KP_STAT_identify_protocols_dropped), 4000u);
+	EXPECT_LT(grown(), MIB);
+	expect_service();
+	cost->tell("19", "1,440 protocols by identify, 100 times");
 }
 
 TEST_F(hostile, row_20_records_without_end)
@@ -342,6 +433,7 @@ TEST_F(hostile, row_20_records_without_end)
 	EXPECT_GT(victim.stat(KP_STAT_kad_refused), 100u);
 	EXPECT_LT(grown(), MIB);
 	expect_service();
+	cost->tell("20", "400 PUT_VALUEs of 8 KB");
 }
 
 TEST_F(hostile, row_24_negotiation_that_leads_nowhere)
@@ -368,6 +460,7 @@ TEST_F(hostile, row_24_negotiation_that_leads_nowhere)
 	EXPECT_GT(victim.stat(KP_STAT_streams_unknown_protocol), 1000u);
 	EXPECT_LT(grown(), MIB);
 	expect_service();
+	cost->tell("24", "5,000 times ls, 64 KiB of noise, 3,000 unknown protocols");
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 /* Limits, trimming, idle connections, and the sockets of hostile peers. */
 #include <gtest/gtest.h>
 
+#include "engine/cost.h"
 #include "engine/engine.h"
 #include "engine/net.h"
 
@@ -61,6 +62,7 @@ TEST(limits, a_thousand_silent_sockets_and_slow_ones)
 	Node &a = n.add();
 	std::vector<std::shared_ptr<net::End>> bad;
 	uint64_t before = kp_pool_bytes_live(a.pool), worst = 0;
+	net::Cost cost(n, a);
 	for (int i = 0; i < 1000; i++) {
 		auto end = n.raw(a, "1.1." + std::to_string(i / 200) + ".9");
 		if (end != nullptr)
@@ -85,6 +87,7 @@ TEST(limits, a_thousand_silent_sockets_and_slow_ones)
 	EXPECT_GE(a.stat(KP_STAT_handshakes_failed), 200u);
 	EXPECT_TRUE(a.connected(b));
 	EXPECT_EQ(a.ends.size(), 1u);
+	cost.tell("16", "1,000 sockets that say nothing, or a byte every four seconds");
 }
 
 TEST(limits, ten_thousand_connects_leave_memory_flat)
@@ -92,6 +95,7 @@ TEST(limits, ten_thousand_connects_leave_memory_flat)
 	Net n;
 	Node &a = n.add({{"kad.mode", "off"}}), &b = n.add({{"kad.mode", "off"}});
 	uint64_t base = 0;
+	net::Cost cost(n, a);
 	for (int i = 0; i < 10000; i++) {
 		auto end = n.raw(a, "1.1." + std::to_string(i % 250) + ".7");
 		ASSERT_NE(end, nullptr) << i;
@@ -101,6 +105,7 @@ TEST(limits, ten_thousand_connects_leave_memory_flat)
 			base = kp_pool_bytes_live(a.pool);
 	}
 	EXPECT_LE(kp_pool_bytes_live(a.pool), base + 1024);
+	cost.tell("22", "10,000 connections opened and closed");
 	for (int i = 0; i < 300; i++) {
 		int64_t t = b.request(KP_OP_CONNECT, a.addr());
 		ASSERT_TRUE(n.until([&] { return !b.completions(t).empty(); })) << i;

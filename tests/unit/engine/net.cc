@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <time.h>
 
 namespace net
 {
@@ -50,6 +51,28 @@ std::string identity_peer(int seed)
 	kp_peer_id_text(&id.id, text);
 	return text;
 }
+
+/* Adds the processor time of its life to a node's; of several at once the outermost counts. */
+class Node::Busy
+{
+      public:
+	explicit Busy(Node &node) : n(node), start(n.busy++ == 0 ? now() : 0) {}
+	~Busy()
+	{
+		if (--n.busy == 0)
+			n.cpu_ns += now() - start;
+	}
+
+      private:
+	static uint64_t now()
+	{
+		struct timespec t;
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+		return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	}
+	Node &n;
+	uint64_t start;
+};
 
 /* --- node
  * ----------------------------------------------------------------------------------------- */
@@ -131,6 +154,7 @@ void Node::pump()
 	int turns = 0;
 	if (engine == nullptr)
 		return;
+	Busy pumping(*this);
 	while (kp_engine_poll(engine, net->now, &a)) {
 		ASSERT_LT(++turns, 1000000) << "the engine never ends";
 		act(a);
@@ -143,6 +167,7 @@ void Node::pump()
 		if (engine == nullptr || armed != deadline)
 			return;
 		armed = KP_NEVER;
+		Busy b(*this);
 		kp_engine_on_tick(engine, net->now);
 		pump();
 	});
@@ -234,6 +259,7 @@ void Node::act_write(const kp_act &a)
 			}
 		}
 		if (end->open && engine != nullptr) {
+			Busy b(*this);
 			kp_engine_on_written(engine, net->now, end->id, KP_OK);
 			pump();
 		}
@@ -258,6 +284,7 @@ void Node::act_close(const kp_act &a)
 	end->open = false;
 	send_eof(net, end);
 	net->at(net->now, [this, end] {
+		Busy b(*this);
 		kp_engine_on_closed(engine, net->now, end->id, KP_OK);
 		ends.erase(end->id.slot);
 		pump();
@@ -344,6 +371,7 @@ void Node::act(const kp_act &a)
 	case KP_ACT_JOB: {
 		kp_job *job = a.u.job;
 		net->at(net->now, [this, job] {
+			Busy b(*this);
 			job->run(job);
 			kp_engine_on_job_done(engine, net->now, job);
 			pump();
@@ -558,11 +586,13 @@ void Net::deliver(const std::shared_ptr<End> &end)
 		size_t k = std::min(cap, end->in.size());
 		std::copy(end->in.begin(), end->in.begin() + (long)k, p);
 		end->in.erase(end->in.begin(), end->in.begin() + (long)k);
+		Node::Busy b(*n);
 		kp_engine_on_read(n->engine, now, end->id, k);
 		n->pump();
 	}
 	if (end->open && end->reading && end->in.empty() && end->eof) {
 		end->reading = false;
+		Node::Busy b(*n);
 		kp_engine_on_read(n->engine, now, end->id, 0);
 		n->pump();
 	}
@@ -575,6 +605,7 @@ std::shared_ptr<End> Net::join(Node *from, kp_id id, Node *to, const kp_addr &fr
 	(void)id;
 	kp_addr local = to_addr(to->ip, 4001);
 	kp_id conn = {0, 0}, listener = {0, 1};
+	Node::Busy b(*to);
 	*err = kp_engine_on_accept(to->engine, now, listener, &from_addr, &local, &conn);
 	if (*err != KP_OK)
 		return nullptr;
@@ -607,6 +638,7 @@ void Net::raw_write(const std::shared_ptr<End> &end, const std::string &bytes)
 	auto far = end->other.lock();
 	if (far == nullptr || !far->open)
 		return;
+	raw_sent += bytes.size();
 	far->in.insert(far->in.end(), bytes.begin(), bytes.end());
 	deliver(far);
 }

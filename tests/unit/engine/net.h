@@ -100,8 +100,10 @@ class Node
 	bool accept_paused = false, down = false;
 	kp_time armed = KP_NEVER;
 	int64_t next_token = 1;
+	uint64_t cpu_ns = 0; /* of the engine and its jobs, and this host's part */
 
       private:
+	class Busy;
 	void act(const kp_act &a);
 	void act_listen(const kp_act &a);
 	void act_dial(const kp_act &a);
@@ -109,6 +111,7 @@ class Node
 	void act_close(const kp_act &a);
 	void act_resolve(const kp_act &a);
 	void take(kp_event *ev);
+	unsigned busy = 0;
 	friend class Net;
 };
 
@@ -123,6 +126,7 @@ class Net
 	std::set<std::string> blackhole;                       /* never answers a dial */
 	std::map<std::string, std::vector<std::string>> names; /* "A name" → answers */
 	kp_time dns_latency = KP_MS(5);
+	uint64_t raw_sent = 0; /* bytes by raw_write */
 
 	~Net();
 	Node &add(const Config &config = {}, bool start = true);
