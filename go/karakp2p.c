@@ -15134,7 +15134,7 @@ typedef struct gs_ctl {
 
 /* What waits for one peer; classes CONTROL > OWN > FORWARD. */
 typedef struct gs_sendq {
-	kp_list subs, ctl;     /* gs_ctl; subscriptions go first */
+	kp_list subs, ctl;     /* gs_ctl in order; SUBSCRIBE goes first where it may */
 	uint32_t n_ctl;        /* in both */
 	gs_ring raw, own, fwd; /* gs_frame, one count each */
 	uint64_t raw_bytes, own_bytes, fwd_bytes;
@@ -18911,13 +18911,12 @@ static void router_on_stop(void *svc, kp_time now)
 	if (gs->stopping)
 		return;
 	gs->stopping = true;
-	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n)) {
-		gs_topic *t = gs_topic_of(n);
-		if (!t->joined)
-			continue;
-		kp_mesh_leave(gs, now, t, GS_GOODBYE_BACKOFF);
-		kp_gs_topic_tell_all(gs, t, GS_CTL_UNSUBSCRIBE);
-	}
+	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n))
+		if (gs_topic_of(n)->joined)
+			kp_mesh_leave(gs, now, gs_topic_of(n), GS_GOODBYE_BACKOFF);
+	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n))
+		if (gs_topic_of(n)->joined)
+			kp_gs_topic_tell_all(gs, gs_topic_of(n), GS_CTL_UNSUBSCRIBE);
 	for (kp_map_node *n = kp_map_first(&gs->peers); n != NULL; n = kp_map_next(n))
 		kp_timer_unset(gs->env->timers, &gs_peer_of(n)->reopen);
 	kp_hold_end(gs, KP_E_CLOSED);
@@ -19304,7 +19303,10 @@ static bool rpc_out_drain(kp_gs *gs, gs_peer *p, kp_list *l, kp_rpc_builder *b)
 	KP_LIST_EACH(it, tmp, l)
 	{
 		gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
-		if (!rpc_out_put(gs, p, b, c))
+		bool sub = c->kind == GS_CTL_SUBSCRIBE || c->kind == GS_CTL_UNSUBSCRIBE;
+		/* within an RPC subscriptions are read first: after control they take the next one
+		 */
+		if ((sub && b->items_n > 0) || !rpc_out_put(gs, p, b, c))
 			return false;
 		kp_list_del(&c->link);
 		p->q.n_ctl--;
@@ -19975,6 +19977,19 @@ static bool sendq_ctl_repeats(const kp_list *l, gs_ctl_kind kind, const gs_topic
 	return false;
 }
 
+/* SUBSCRIBE before all grafts, but not before what was said of the topic until now. UNSUBSCRIBE in
+ * its turn, after the PRUNE: rust takes one that it reads first for a prune with a backoff of a
+ * minute. */
+static kp_list *sendq_ctl_list(gs_sendq *q, gs_ctl_kind kind, const gs_topic *t)
+{
+	if (kind != GS_CTL_SUBSCRIBE)
+		return &q->ctl;
+	KP_LIST_EACH(it, tmp, &q->ctl)
+	if (KP_CONTAINER_OF(it, gs_ctl, link)->t == t)
+		return &q->ctl;
+	return &q->subs;
+}
+
 void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s, bool px)
 {
 	gs_sendq *q = &p->q;
@@ -19983,7 +19998,7 @@ void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t
 		return; /* a new stream begins by saying what then holds */
 	if (!sub && p->kind < GS_KIND_1_0)
 		return;
-	kp_list *l = sub ? &q->subs : &q->ctl;
+	kp_list *l = sendq_ctl_list(q, kind, t);
 	if (sendq_ctl_repeats(l, kind, t, backoff_s))
 		return;
 	gs_ctl *c = q->n_ctl < GS_CTL_MAX ? kp_gs_take(gs, &gs->ctls) : NULL;

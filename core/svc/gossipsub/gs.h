@@ -182,7 +182,7 @@ typedef struct gs_ctl {
 
 /* What waits for one peer; classes CONTROL > OWN > FORWARD. */
 typedef struct gs_sendq {
-	kp_list subs, ctl;     /* gs_ctl; subscriptions go first */
+	kp_list subs, ctl;     /* gs_ctl in order; SUBSCRIBE goes first where it may */
 	uint32_t n_ctl;        /* in both */
 	gs_ring raw, own, fwd; /* gs_frame, one count each */
 	uint64_t raw_bytes, own_bytes, fwd_bytes;

@@ -308,13 +308,12 @@ static void router_on_stop(void *svc, kp_time now)
 	if (gs->stopping)
 		return;
 	gs->stopping = true;
-	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n)) {
-		gs_topic *t = gs_topic_of(n);
-		if (!t->joined)
-			continue;
-		kp_mesh_leave(gs, now, t, GS_GOODBYE_BACKOFF);
-		kp_gs_topic_tell_all(gs, t, GS_CTL_UNSUBSCRIBE);
-	}
+	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n))
+		if (gs_topic_of(n)->joined)
+			kp_mesh_leave(gs, now, gs_topic_of(n), GS_GOODBYE_BACKOFF);
+	for (kp_map_node *n = kp_map_first(&gs->topics); n != NULL; n = kp_map_next(n))
+		if (gs_topic_of(n)->joined)
+			kp_gs_topic_tell_all(gs, gs_topic_of(n), GS_CTL_UNSUBSCRIBE);
 	for (kp_map_node *n = kp_map_first(&gs->peers); n != NULL; n = kp_map_next(n))
 		kp_timer_unset(gs->env->timers, &gs_peer_of(n)->reopen);
 	kp_hold_end(gs, KP_E_CLOSED);

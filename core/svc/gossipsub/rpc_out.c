@@ -56,7 +56,10 @@ static bool rpc_out_drain(kp_gs *gs, gs_peer *p, kp_list *l, kp_rpc_builder *b)
 	KP_LIST_EACH(it, tmp, l)
 	{
 		gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
-		if (!rpc_out_put(gs, p, b, c))
+		bool sub = c->kind == GS_CTL_SUBSCRIBE || c->kind == GS_CTL_UNSUBSCRIBE;
+		/* within an RPC subscriptions are read first: after control they take the next one
+		 */
+		if ((sub && b->items_n > 0) || !rpc_out_put(gs, p, b, c))
 			return false;
 		kp_list_del(&c->link);
 		p->q.n_ctl--;

@@ -147,6 +147,19 @@ static bool sendq_ctl_repeats(const kp_list *l, gs_ctl_kind kind, const gs_topic
 	return false;
 }
 
+/* SUBSCRIBE before all grafts, but not before what was said of the topic until now. UNSUBSCRIBE in
+ * its turn, after the PRUNE: rust takes one that it reads first for a prune with a backoff of a
+ * minute. */
+static kp_list *sendq_ctl_list(gs_sendq *q, gs_ctl_kind kind, const gs_topic *t)
+{
+	if (kind != GS_CTL_SUBSCRIBE)
+		return &q->ctl;
+	KP_LIST_EACH(it, tmp, &q->ctl)
+	if (KP_CONTAINER_OF(it, gs_ctl, link)->t == t)
+		return &q->ctl;
+	return &q->subs;
+}
+
 void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t backoff_s, bool px)
 {
 	gs_sendq *q = &p->q;
@@ -155,7 +168,7 @@ void kp_sendq_ctl(kp_gs *gs, gs_peer *p, gs_ctl_kind kind, gs_topic *t, uint64_t
 		return; /* a new stream begins by saying what then holds */
 	if (!sub && p->kind < GS_KIND_1_0)
 		return;
-	kp_list *l = sub ? &q->subs : &q->ctl;
+	kp_list *l = sendq_ctl_list(q, kind, t);
 	if (sendq_ctl_repeats(l, kind, t, backoff_s))
 		return;
 	gs_ctl *c = q->n_ctl < GS_CTL_MAX ? kp_gs_take(gs, &gs->ctls) : NULL;

@@ -134,11 +134,13 @@ std::vector<std::string> split_rpcs(const std::string &rx)
 std::vector<Item> items_of(const std::string &rx)
 {
 	std::vector<Item> out;
+	unsigned n = 0;
 	for (const std::string &rpc : split_rpcs(rx)) {
 		kp_rpc_walk walk = kp_rpc_walk_of(of(rpc));
 		kp_rpc_item it;
 		while (kp_rpc_next(&walk, &it)) {
 			Item i;
+			i.rpc = n;
 			i.kind = it.kind;
 			i.subscribe = it.subscribe;
 			i.has_backoff = it.has_backoff;
@@ -157,6 +159,7 @@ std::vector<Item> items_of(const std::string &rx)
 				i.px.emplace_back(str(px.id), str(px.record));
 			out.push_back(i);
 		}
+		n++;
 	}
 	return out;
 }

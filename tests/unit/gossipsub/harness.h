@@ -11,6 +11,7 @@
 constexpr kp_time LATENCY = KP_MS(1);
 
 struct Item {
+	unsigned rpc = 0; /* the number of its RPC since the last take */
 	kp_rpc_kind kind;
 	bool subscribe = false, has_backoff = false;
 	uint64_t backoff = 0;

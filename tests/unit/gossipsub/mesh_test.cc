@@ -322,9 +322,11 @@ TEST(mesh, leaving_prunes_with_the_short_backoff_and_unsubscribes)
 	net.settle();
 	auto said = a.take();
 	ASSERT_EQ(said.size(), 2u);
-	EXPECT_FALSE(said[0].subscribe);
-	EXPECT_EQ(said[1].kind, KP_RPC_PRUNE);
-	EXPECT_EQ(said[1].backoff, 10u);
+	EXPECT_EQ(said[0].kind, KP_RPC_PRUNE);
+	EXPECT_EQ(said[0].backoff, 10u);
+	EXPECT_FALSE(said[1].subscribe);
+	/* rust takes an UNSUBSCRIBE that comes first, or in the same RPC, for a minute's backoff */
+	EXPECT_LT(said[0].rpc, said[1].rpc);
 	said = c.take();
 	ASSERT_EQ(said.size(), 1u);
 	EXPECT_EQ(said[0].kind, KP_RPC_SUBOPT);
@@ -334,6 +336,28 @@ TEST(mesh, leaving_prunes_with_the_short_backoff_and_unsubscribes)
 	EXPECT_TRUE(net.in_mesh(c, "t"));
 	net.run(KP_SEC(13));
 	EXPECT_GE(net.mesh("t"), 2u);
+}
+
+TEST(mesh, out_and_in_and_out_again_is_said_in_order)
+{
+	Net net;
+	net.subscribe("t");
+	Script a = net.peer({"t"});
+	a.take();
+	kp_slice t = kp_slice_str("t");
+	kp_sub_opts o = {false, false, 0};
+	EXPECT_EQ(kp_gs_unsubscribe(net.gs, net.now(), t), KP_OK);
+	EXPECT_EQ(kp_gs_subscribe(net.gs, net.now(), t, &o), KP_OK);
+	EXPECT_EQ(kp_gs_subscribe(net.gs, net.now(), kp_slice_str("u"), &o), KP_OK);
+	EXPECT_EQ(kp_gs_unsubscribe(net.gs, net.now(), t), KP_OK);
+	EXPECT_EQ(kp_gs_subscribe(net.gs, net.now(), t, &o), KP_OK);
+	net.net->touch(net.router);
+	net.settle();
+	std::string in_order;
+	for (const Item &i : a.take())
+		if (i.topic == "t")
+			in_order += i.kind == KP_RPC_PRUNE ? 'p' : i.subscribe ? '+' : '-';
+	EXPECT_EQ(in_order, "p-+-+");
 }
 
 TEST(mesh, a_prune_to_a_1_0_peer_has_no_backoff)
