@@ -16,16 +16,33 @@ static const char key_help[] =
         "karakp2p key new FILE    make an Ed25519 identity in FILE (mode 0600; never overwrites)\n"
         "karakp2p key id FILE     print the peer id of the identity in FILE\n";
 
+/* 0, or an errno. A disk that is nearly full takes a part, and says why not all of it when it is
+ * asked again. */
+static int key_write(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t put = write(fd, p, n);
+		if (put < 0 && errno != EINTR)
+			return errno;
+		if (put > 0) {
+			p += put;
+			n -= (size_t)put;
+		}
+	}
+	return 0;
+}
+
 /* Writes key and a newline to a new file. 0, or an errno. */
 static int key_write_new(const char *path, const char *key)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
-	size_t n = strlen(key);
-	int err = 0;
-	if (write(fd, key, n) != (ssize_t)n || write(fd, "\n", 1) != 1 || fsync(fd) != 0)
-		err = errno ? errno : EIO;
+	int err = key_write(fd, key, strlen(key));
+	if (err == 0)
+		err = key_write(fd, "\n", 1);
+	if (err == 0 && fsync(fd) != 0)
+		err = errno;
 	if (close(fd) != 0 && err == 0)
 		err = errno;
 	if (err != 0)

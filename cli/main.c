@@ -2,6 +2,7 @@
  * only sim.c links the core. */
 #include "cli.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,7 @@ int cli_misused(const char *sub, const char *format, ...)
 	return EXIT_MISUSED;
 }
 
-int main(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
@@ -59,4 +60,14 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 2, argv + 2);
 	return cli_misused("", "unknown command \"%s\"; the commands are node, key and sim",
 	                   argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGXFSZ, SIG_IGN); /* a file may grow no more: told like a full disk */
+	int code = main_run(argc, argv);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "karakp2p: cannot write to the standard output (a full disk?)\n");
+	return code != EXIT_OK ? code : EXIT_FAILED;
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import stat
@@ -97,6 +98,48 @@ def test_bad_key_files(tmp_path):
     for arguments in (["key", "id", str(bad)], ["node", "--identity", str(bad)]):
         done = run(*arguments, stdin=subprocess.DEVNULL)
         assert done.returncode == 1 and "bad.key" in done.stderr
+
+
+@pytest.fixture(params=["full", "nearly full", "read-only", "missing"])
+def no_room(request, tmp_path):
+    """Where no key can be written: a path, what the error says, and how the command is run."""
+    path, limit = tmp_path / "disk" / "node.key", None
+    if request.param != "missing":
+        path.parent.mkdir()
+    if request.param == "nearly full":  # ten bytes fit
+        yield path, "too large", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        return
+    if request.param == "missing":
+        yield path, "No such file or directory", limit
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(path.parent)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("no mounts here")
+    try:
+        (path.parent / "full").write_bytes(bytes(4096))
+        if request.param == "read-only":
+            subprocess.run(["mount", "-o", "remount,ro", str(path.parent)], check=True)
+        yield path, {"full": "No space left", "read-only": "Read-only"}[request.param], limit
+    finally:
+        subprocess.run(["umount", str(path.parent)], check=True)
+
+
+def test_no_room_for_a_key(no_room):
+    path, why, limit = no_room
+    for arguments in (["key", "new", str(path)], ["node", "--identity", str(path)]):
+        done = run(*arguments, stdin=subprocess.DEVNULL, preexec_fn=limit)
+        assert done.returncode == 1
+        assert str(path) in done.stderr and why in done.stderr, done.stderr
+        assert not path.exists()
+
+
+def test_no_room_for_what_is_printed(tmp_path):
+    path = str(tmp_path / "node.key")
+    assert run("key", "new", path).returncode == 0
+    for arguments in (["key", "id", path], ["--version"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([CLI, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and "standard output" in done.stderr
 
 
 def test_identity_is_kept(tmp_path):
