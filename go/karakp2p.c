@@ -32056,7 +32056,7 @@ bool kp_rt_is_closed(kp_rt *rt)
 
 /* --- start --- */
 
-static const char *life_listen_why(kp_err err)
+static const char *life_start_why(kp_err err)
 {
 	switch (err) {
 	case KP_E_ADDRINUSE:
@@ -32067,6 +32067,8 @@ static const char *life_listen_why(kp_err err)
 		return "not an address of this machine";
 	case KP_E_NOTSUP:
 		return "the system does not have this kind of address";
+	case KP_E_LIMIT:
+		return "no file descriptor is left";
 	default:
 		return kp_err_text(err);
 	}
@@ -32086,7 +32088,7 @@ static kp_err life_listen(kp_rt *rt, char *text, size_t cap)
 	char addr[KP_MADDR_TEXT_MAX] = "?";
 	if (index < rt->s->n_listen)
 		kp_maddr_text(&rt->s->listen[index], addr, sizeof addr);
-	snprintf(text, cap, "cannot listen on %.300s: %s", addr, life_listen_why(err));
+	snprintf(text, cap, "cannot listen on %.300s: %s", addr, life_start_why(err));
 	return err;
 }
 
@@ -32131,7 +32133,7 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 	kp_pool_own(rt->pool);
 	kp_err err = kp_rt_loop_open(rt);
 	if (err != KP_OK) {
-		snprintf(text, cap, "cannot create an event loop: %s", kp_err_text(err));
+		snprintf(text, cap, "cannot create an event loop: %s", life_start_why(err));
 		kp_pool_disown(rt->pool);
 		return err;
 	}
@@ -33126,10 +33128,25 @@ static void loop_on_kick(uv_poll_t *p, int status, int events)
 
 /* --- opening and closing --- */
 
+/* libuv opens an epoll and, with the first loop of a process, a pipe for signals: it aborts the
+ * process when it gets no pipe. */
+#define LOOP_FDS 3
+
+static bool loop_has_fds(int any_fd)
+{
+	int fds[LOOP_FDS], n = 0;
+	while (n < LOOP_FDS && (fds[n] = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		n++;
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n == LOOP_FDS;
+}
+
 kp_err kp_rt_loop_open(kp_rt *rt)
 {
-	if (uv_loop_init(&rt->loop) != 0)
-		return KP_E_LIMIT;
+	int r = loop_has_fds(rt->kick.fd) ? uv_loop_init(&rt->loop) : UV_EMFILE;
+	if (r != 0)
+		return kp_rt_net_err(r);
 	uv_prepare_init(&rt->loop, &rt->pump);
 	uv_timer_init(&rt->loop, &rt->timer);
 	if (uv_poll_init(&rt->loop, &rt->kicked, rt->kick.fd) != 0) {

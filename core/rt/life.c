@@ -249,7 +249,7 @@ bool kp_rt_is_closed(kp_rt *rt)
 
 /* --- start --- */
 
-static const char *life_listen_why(kp_err err)
+static const char *life_start_why(kp_err err)
 {
 	switch (err) {
 	case KP_E_ADDRINUSE:
@@ -260,6 +260,8 @@ static const char *life_listen_why(kp_err err)
 		return "not an address of this machine";
 	case KP_E_NOTSUP:
 		return "the system does not have this kind of address";
+	case KP_E_LIMIT:
+		return "no file descriptor is left";
 	default:
 		return kp_err_text(err);
 	}
@@ -279,7 +281,7 @@ static kp_err life_listen(kp_rt *rt, char *text, size_t cap)
 	char addr[KP_MADDR_TEXT_MAX] = "?";
 	if (index < rt->s->n_listen)
 		kp_maddr_text(&rt->s->listen[index], addr, sizeof addr);
-	snprintf(text, cap, "cannot listen on %.300s: %s", addr, life_listen_why(err));
+	snprintf(text, cap, "cannot listen on %.300s: %s", addr, life_start_why(err));
 	return err;
 }
 
@@ -324,7 +326,7 @@ static kp_err life_start(kp_rt *rt, char *text, size_t cap)
 	kp_pool_own(rt->pool);
 	kp_err err = kp_rt_loop_open(rt);
 	if (err != KP_OK) {
-		snprintf(text, cap, "cannot create an event loop: %s", kp_err_text(err));
+		snprintf(text, cap, "cannot create an event loop: %s", life_start_why(err));
 		kp_pool_disown(rt->pool);
 		return err;
 	}

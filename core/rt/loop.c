@@ -1,7 +1,11 @@
 /* The loop of a node: libuv's callbacks only feed facts; once per turn a uv_prepare hands the
  * application's commands to the engine, carries out its actions, gives out events and arms the one
  * timer. */
+#include "rt/netif.h"
 #include "rt/node.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #define LOOP_ACTS_MAX 4096u /* actions of one turn: then sockets are looked at again */
 #define LOOP_FEED     64u   /* messages given to the engine before it may act … */
@@ -474,10 +478,25 @@ static void loop_on_kick(uv_poll_t *p, int status, int events)
 
 /* --- opening and closing --- */
 
+/* libuv opens an epoll and, with the first loop of a process, a pipe for signals: it aborts the
+ * process when it gets no pipe. */
+#define LOOP_FDS 3
+
+static bool loop_has_fds(int any_fd)
+{
+	int fds[LOOP_FDS], n = 0;
+	while (n < LOOP_FDS && (fds[n] = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		n++;
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n == LOOP_FDS;
+}
+
 kp_err kp_rt_loop_open(kp_rt *rt)
 {
-	if (uv_loop_init(&rt->loop) != 0)
-		return KP_E_LIMIT;
+	int r = loop_has_fds(rt->kick.fd) ? uv_loop_init(&rt->loop) : UV_EMFILE;
+	if (r != 0)
+		return kp_rt_net_err(r);
 	uv_prepare_init(&rt->loop, &rt->pump);
 	uv_timer_init(&rt->loop, &rt->timer);
 	if (uv_poll_init(&rt->loop, &rt->kicked, rt->kick.fd) != 0) {

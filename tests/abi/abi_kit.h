@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <sstream>
 #include <string>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -469,6 +470,28 @@ inline int64_t rss_bytes()
 	in >> pages >> resident;
 	return static_cast<int64_t>(resident) * sysconf(_SC_PAGESIZE);
 }
+
+/* No more than so many descriptors are left, within this scope. */
+class NoDescriptors
+{
+      public:
+	explicit NoDescriptors(int left = 0)
+	{
+		getrlimit(RLIMIT_NOFILE, &before_);
+		int lowest_free = dup(0);
+		::close(lowest_free);
+		rlimit none = before_;
+		none.rlim_cur = static_cast<rlim_t>(lowest_free + left);
+		setrlimit(RLIMIT_NOFILE, &none);
+	}
+	~NoDescriptors()
+	{
+		setrlimit(RLIMIT_NOFILE, &before_);
+	}
+
+      private:
+	rlimit before_;
+};
 
 inline bool readable(int fd, int timeout_ms = 0)
 {

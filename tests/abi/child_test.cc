@@ -138,8 +138,40 @@ int child_peer()
 	_exit(0);
 }
 
-int child_run(const std::string &mode)
+/* With so many descriptors left a node starts, or says what it lacks and starts when it has it. */
+int child_descriptors(int left)
 {
+	Error made, started, again;
+	kp2p_config *c = kit::make_config(local());
+	kp2p_node *n = nullptr;
+	int code = 0;
+	{
+		kit::NoDescriptors none(left);
+		n = kp2p_node_new(c, made);
+		code = n != nullptr ? kp2p_node_start(n, started) : made.code();
+	}
+	const std::string &why = n != nullptr ? started.text() : made.text();
+	if (code != 0 && (code != KP2P_ELIMIT || why.find("no file descriptor") == why.npos)) {
+		fprintf(stderr, "%d %s\n", code, why.c_str());
+		return 4;
+	}
+	if (n == nullptr)
+		n = kp2p_node_new(c, nullptr);
+	kp2p_config_free(c);
+	if (code != 0 && kp2p_node_start(n, again) != 0) {
+		fprintf(stderr, "again: %s\n", again.text().c_str());
+		return 5;
+	}
+	int closed = kp2p_node_close(n, 0, kit::patience_ms);
+	kp2p_node_free(n);
+	return closed == 0 ? 0 : 6;
+}
+
+int child_run(const std::string &all)
+{
+	std::istringstream words(all);
+	std::string mode, argument;
+	words >> mode >> argument;
 	if (mode == "running")
 		return child_start(0) ? 0 : 3;
 	if (mode == "unstarted")
@@ -154,6 +186,8 @@ int child_run(const std::string &mode)
 		return child_exit_on_thread();
 	if (mode == "fork")
 		return child_fork();
+	if (mode == "descriptors")
+		return child_descriptors(std::stoi(argument));
 	return mode == "peer" ? child_peer() : 2;
 }
 
