@@ -2507,7 +2507,7 @@ uint64_t kp_siphash13(const uint8_t key[16], const void *bytes, size_t n)
 	X(bytes_in) X(bytes_out) X(conns_opened) X(conns_closed) X(conns_refused_limit)            \
 	X(conns_refused_half_open) X(conns_trimmed) X(conns_idle_closed) X(dials_started)          \
 	X(dials_failed) X(dials_backed_off) X(stale_ids) X(memory_refused) X(events_dropped)       \
-	X(jobs_run) X(conns_denied) X(dials_denied)                                                \
+	X(jobs_run) X(conns_denied) X(dials_denied) X(dials_no_fd)                                 \
 	/* conn */                                                                                 \
 	X(handshakes_in) X(handshakes_out) X(handshakes_failed) X(handshakes_timed_out)            \
 	X(wrong_peer_id) X(mss_errors) X(noise_errors) X(yamux_errors) X(streams_opened)           \
@@ -25045,6 +25045,7 @@ void kp_engine_on_listening(kp_engine *e, kp_time now, kp_id id, const kp_addr *
                             const kp_addr *expanded, size_t n_expanded, kp_err err);
 void kp_engine_on_resolved(kp_engine *e, kp_time now, kp_id id, const kp_dns_answer *answers,
                            size_t n, kp_err err);
+/* KP_E_LIMIT: the host had no descriptor for it, which is not the peer's fault. */
 void kp_engine_on_dialed(kp_engine *e, kp_time now, kp_id conn, const kp_addr *local, kp_err err);
 void kp_engine_on_read(kp_engine *e, kp_time now, kp_id conn, size_t n); /* n == 0: EOF */
 void kp_engine_on_written(kp_engine *e, kp_time now, kp_id conn, kp_err err);
@@ -25873,7 +25874,7 @@ void kp_dial_add(kp_dial *d, kp_time now, const kp_maddr *m, unsigned depth)
 	}
 	if (t.kind != KP_MADDR_IP4 && t.kind != KP_MADDR_IP6) {
 		if (!kp_resolve_add(d, m, &t, depth))
-			dial_note_addr(d, KP_E_LIMIT, m, "too many name lookups");
+			dial_note_addr(d, KP_E_NOTFOUND, m, "too many name lookups");
 		return;
 	}
 	kp_addr_of_maddr(m, &addr);
@@ -25944,11 +25945,12 @@ void kp_dial_won(kp_dial *d, kp_link *l, kp_time now)
 		kp_peers_settle(d->e, now, p);
 }
 
-/* fault: it counts against the peer. */
+/* fault: it counts against the peer, unless we had no descriptor or memory for it. */
 static void dial_fail(kp_dial *d, kp_time now, kp_err err, const char *text, bool fault)
 {
 	kp_engine *e = d->e;
 	kp_peer *p = d->peer;
+	bool ours = d->err == KP_E_LIMIT || d->err == KP_E_NOMEM;
 	kp_link *met = p != NULL ? kp_peers_link(p) : NULL;
 	if (met != NULL) { /* it has connected to us meanwhile */
 		kp_dial_won(d, met, now);
@@ -25961,7 +25963,7 @@ static void dial_fail(kp_dial *d, kp_time now, kp_err err, const char *text, boo
 	kp_keeper *k = d->keeper != NULL ? d->keeper : p != NULL ? p->keeper : NULL;
 	if (k != NULL && fault)
 		kp_keeper_failed(k, now, text);
-	else if (p != NULL && fault)
+	else if (p != NULL && fault && !ours)
 		kp_peers_failed(e, p, now);
 	dial_tell(d, now, err, text, NULL);
 	if (p == NULL)
@@ -26005,6 +26007,8 @@ static void dial_judge(kp_dial *d, const kp_link *l)
 	                                                           : kp_why_text(why));
 	if (why == KP_WHY_HANDSHAKE_TIMEOUT && !l->connected)
 		snprintf(what, sizeof what, "no answer");
+	if (why == KP_WHY_UNREACHABLE && err == KP_E_LIMIT)
+		snprintf(what, sizeof what, "no file descriptor is left");
 	if (why == KP_WHY_WRONG_PEER_ID) {
 		kp_peer_id_text(&l->expect, expected);
 		kp_peer_id_text(kp_conn_peer(l->conn), actual);
@@ -26648,6 +26652,8 @@ void kp_engine_on_dialed(kp_engine *e, kp_time now, kp_id conn, const kp_addr *l
 	if (l == NULL || l->connected || l->gone)
 		return;
 	if (err != KP_OK) {
+		if (err == KP_E_LIMIT)
+			kp_stat_add(&e->stats, KP_STAT_dials_no_fd, 1);
 		l->dial_err = err;
 		l->gone = true;
 		kp_links_abort(l, now, KP_WHY_UNREACHABLE);

@@ -16,7 +16,7 @@ extern "C" {
 	X(bytes_in) X(bytes_out) X(conns_opened) X(conns_closed) X(conns_refused_limit)            \
 	X(conns_refused_half_open) X(conns_trimmed) X(conns_idle_closed) X(dials_started)          \
 	X(dials_failed) X(dials_backed_off) X(stale_ids) X(memory_refused) X(events_dropped)       \
-	X(jobs_run) X(conns_denied) X(dials_denied)                                                \
+	X(jobs_run) X(conns_denied) X(dials_denied) X(dials_no_fd)                                 \
 	/* conn */                                                                                 \
 	X(handshakes_in) X(handshakes_out) X(handshakes_failed) X(handshakes_timed_out)            \
 	X(wrong_peer_id) X(mss_errors) X(noise_errors) X(yamux_errors) X(streams_opened)           \

@@ -88,7 +88,7 @@ void kp_dial_add(kp_dial *d, kp_time now, const kp_maddr *m, unsigned depth)
 	}
 	if (t.kind != KP_MADDR_IP4 && t.kind != KP_MADDR_IP6) {
 		if (!kp_resolve_add(d, m, &t, depth))
-			dial_note_addr(d, KP_E_LIMIT, m, "too many name lookups");
+			dial_note_addr(d, KP_E_NOTFOUND, m, "too many name lookups");
 		return;
 	}
 	kp_addr_of_maddr(m, &addr);
@@ -159,11 +159,12 @@ void kp_dial_won(kp_dial *d, kp_link *l, kp_time now)
 		kp_peers_settle(d->e, now, p);
 }
 
-/* fault: it counts against the peer. */
+/* fault: it counts against the peer, unless we had no descriptor or memory for it. */
 static void dial_fail(kp_dial *d, kp_time now, kp_err err, const char *text, bool fault)
 {
 	kp_engine *e = d->e;
 	kp_peer *p = d->peer;
+	bool ours = d->err == KP_E_LIMIT || d->err == KP_E_NOMEM;
 	kp_link *met = p != NULL ? kp_peers_link(p) : NULL;
 	if (met != NULL) { /* it has connected to us meanwhile */
 		kp_dial_won(d, met, now);
@@ -176,7 +177,7 @@ static void dial_fail(kp_dial *d, kp_time now, kp_err err, const char *text, boo
 	kp_keeper *k = d->keeper != NULL ? d->keeper : p != NULL ? p->keeper : NULL;
 	if (k != NULL && fault)
 		kp_keeper_failed(k, now, text);
-	else if (p != NULL && fault)
+	else if (p != NULL && fault && !ours)
 		kp_peers_failed(e, p, now);
 	dial_tell(d, now, err, text, NULL);
 	if (p == NULL)
@@ -220,6 +221,8 @@ static void dial_judge(kp_dial *d, const kp_link *l)
 	                                                           : kp_why_text(why));
 	if (why == KP_WHY_HANDSHAKE_TIMEOUT && !l->connected)
 		snprintf(what, sizeof what, "no answer");
+	if (why == KP_WHY_UNREACHABLE && err == KP_E_LIMIT)
+		snprintf(what, sizeof what, "no file descriptor is left");
 	if (why == KP_WHY_WRONG_PEER_ID) {
 		kp_peer_id_text(&l->expect, expected);
 		kp_peer_id_text(kp_conn_peer(l->conn), actual);

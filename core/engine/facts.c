@@ -85,6 +85,8 @@ void kp_engine_on_dialed(kp_engine *e, kp_time now, kp_id conn, const kp_addr *l
 	if (l == NULL || l->connected || l->gone)
 		return;
 	if (err != KP_OK) {
+		if (err == KP_E_LIMIT)
+			kp_stat_add(&e->stats, KP_STAT_dials_no_fd, 1);
 		l->dial_err = err;
 		l->gone = true;
 		kp_links_abort(l, now, KP_WHY_UNREACHABLE);

@@ -114,6 +114,7 @@ void kp_engine_on_listening(kp_engine *e, kp_time now, kp_id id, const kp_addr *
                             const kp_addr *expanded, size_t n_expanded, kp_err err);
 void kp_engine_on_resolved(kp_engine *e, kp_time now, kp_id id, const kp_dns_answer *answers,
                            size_t n, kp_err err);
+/* KP_E_LIMIT: the host had no descriptor for it, which is not the peer's fault. */
 void kp_engine_on_dialed(kp_engine *e, kp_time now, kp_id conn, const kp_addr *local, kp_err err);
 void kp_engine_on_read(kp_engine *e, kp_time now, kp_id conn, size_t n); /* n == 0: EOF */
 void kp_engine_on_written(kp_engine *e, kp_time now, kp_id conn, kp_err err);

@@ -4,7 +4,38 @@
 namespace
 {
 
+using kit::Event;
+using kit::Node;
+
 /* --- no descriptor left --- */
+
+/* Good peers are served meanwhile, a dial says why it failed, and both ways in and out are open
+ * again once there are descriptors. */
+TEST(Resources, WithoutDescriptorsGoodPeersAreServed)
+{
+	Node a, b, c, late;
+	b.must(KP2P_OP_SUBSCRIBE, "t");
+	a.connect(b);
+	ASSERT_TRUE(a.wait_subscribers("t", 1));
+	std::string to_a = a.address(), to_c = c.address();
+	{
+		kit::NoDescriptors none;
+		Event done = a.ask(KP2P_OP_CONNECT, to_c);
+		ASSERT_TRUE(done);
+		EXPECT_EQ(done.code(), KP2P_ELIMIT);
+		EXPECT_NE(done.bytes(KP2P_F_TEXT).find("no file descriptor is left"),
+		          std::string::npos)
+		        << done.bytes(KP2P_F_TEXT);
+		EXPECT_EQ(a.stat("dials_no_fd"), 1);
+		EXPECT_EQ(late.ask(KP2P_OP_CONNECT, to_a).code(), KP2P_ELIMIT);
+		for (int i = 0; i < 100; i++)
+			ASSERT_EQ(a.publish("t", std::to_string(i), 0, kit::patience_ms), 0);
+		EXPECT_TRUE(b.wait_message("99"));
+		a.must(KP2P_OP_PING, b.id());
+	}
+	a.connect(c);
+	late.connect(a);
+}
 
 /* A node that cannot be made or started for want of descriptors says so, and starts later; also the
  * first one of a process, when libuv has none of its own yet. */

@@ -122,6 +122,28 @@ TEST(dial, back_off_doubles_from_5_s_to_5_min_and_is_forgotten_after_an_hour)
 	EXPECT_EQ(service_dial(a, nobody, addr), KP_OK);
 }
 
+/* We had no descriptor for it: said as it is, counted, and no reason to leave the peer alone. */
+TEST(dial, a_peer_is_not_backed_off_for_our_want_of_descriptors)
+{
+	Net n;
+	Node &a = n.add();
+	std::string addr = "/ip4/10.0.0.66/tcp/1";
+	n.broken["10.0.0.66 1"] = KP_E_LIMIT;
+	for (uint64_t i = 1; i <= 3; i++) {
+		ASSERT_EQ(service_dial(a, nobody, addr), KP_OK);
+		ASSERT_TRUE(n.until([&] { return a.stat(KP_STAT_dials_failed) == i; }));
+		EXPECT_EQ(a.stat(KP_STAT_dials_no_fd), i);
+	}
+	int64_t t = a.request(KP_OP_CONNECT, addr + "/p2p/" + nobody);
+	ASSERT_TRUE(n.until([&] { return !a.completions(t).empty(); }));
+	EXPECT_EQ(a.completions(t)[0].code, KP_E_LIMIT);
+	EXPECT_EQ(a.completions(t)[0].get(KP_F_TEXT), addr + ": no file descriptor is left");
+	n.broken.clear();
+	ASSERT_EQ(service_dial(a, nobody, addr), KP_OK);
+	ASSERT_TRUE(n.until([&] { return a.stat(KP_STAT_dials_failed) == 5; }));
+	EXPECT_EQ(service_dial(a, nobody, addr), KP_E_AGAIN) << "now it was unreachable";
+}
+
 TEST(dial, what_a_service_may_not_dial)
 {
 	Net n;

@@ -212,9 +212,13 @@ void Node::act_dial(const kp_act &a)
 		auto it = net->listeners.find(to);
 		bool silent = net->mute.count(to) != 0;
 		Node *target = it == net->listeners.end() ? nullptr : it->second;
-		if (!silent && (target == nullptr || target->engine == nullptr || target->down)) {
+		auto broken = net->broken.find(to);
+		bool fails = broken != net->broken.end();
+		if (fails ||
+		    (!silent && (target == nullptr || target->engine == nullptr || target->down))) {
 			end->open = false;
-			kp_engine_on_dialed(engine, net->now, end->id, nullptr, KP_E_UNREACHABLE);
+			kp_engine_on_dialed(engine, net->now, end->id, nullptr,
+			                    fails ? broken->second : KP_E_UNREACHABLE);
 			pump();
 			return;
 		}
@@ -297,7 +301,11 @@ void Node::act_resolve(const kp_act &a)
 	std::string key = kinds[a.u.dns.kind] + std::string(a.u.dns.name);
 	kp_dns_kind kind = a.u.dns.kind;
 	kp_id id = a.id;
-	net->at(net->now + net->dns_latency, [this, key, kind, id] {
+	auto broken = net->broken.find(key);
+	kp_err err = broken != net->broken.end() ? broken->second : KP_E_NOTFOUND;
+	if (err == KP_OK)
+		return;
+	net->at(net->now + net->dns_latency, [this, key, kind, id, err] {
 		if (engine == nullptr || kp_engine_stopped(engine))
 			return;
 		auto &found = net->names[key];
@@ -311,7 +319,7 @@ void Node::act_resolve(const kp_act &a)
 			answers.push_back(answer);
 		}
 		kp_engine_on_resolved(engine, net->now, id, answers.data(), answers.size(),
-		                      answers.empty() ? KP_E_NOTFOUND : KP_OK);
+		                      answers.empty() ? err : KP_OK);
 		pump();
 	});
 }

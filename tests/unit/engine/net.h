@@ -127,6 +127,8 @@ class Net
 	std::map<std::string, std::vector<std::string>> names; /* "A name" → answers */
 	kp_time dns_latency = KP_MS(5);
 	uint64_t raw_sent = 0; /* bytes by raw_write */
+	/* "ip port" or "A name" → how its dial or lookup fails; KP_OK = the lookup has no answer */
+	std::map<std::string, kp_err> broken;
 
 	~Net();
 	Node &add(const Config &config = {}, bool start = true);
