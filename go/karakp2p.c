@@ -25346,6 +25346,8 @@ kp_err kp_dial_start(struct kp_engine *e, kp_time now, kp_peer *peer, const kp_m
 void kp_dial_add(kp_dial *d, kp_time now, const kp_maddr *m, unsigned depth);
 void kp_dial_add_candidate(kp_dial *d, const kp_addr *addr, const kp_peer_id *expect);
 void kp_dial_note(kp_dial *d, kp_err err, const char *text);
+/* What is to be said when time is over: which name was not answered, or what has failed so far. */
+void kp_dial_late_text(kp_dial *d, char *text, size_t cap);
 /* Starts the next candidate if it may, or ends the dial when none is left. */
 void kp_dial_go(kp_dial *d, kp_time now);
 void kp_dial_won(kp_dial *d, kp_link *l, kp_time now);
@@ -25357,7 +25359,8 @@ void kp_dial_kick(struct kp_engine *e, kp_time now); /* a transport dial has bec
 void kp_dial_reap(struct kp_engine *e);
 
 bool kp_resolve_add(kp_dial *d, const kp_maddr *m, const kp_maddr_target *t, unsigned depth);
-void kp_resolve_drop(kp_dial *d); /* its unanswered lookups */
+void kp_resolve_drop(kp_dial *d);                     /* its unanswered lookups */
+void kp_resolve_note(const kp_lookup *q, kp_err err); /* why it came to nothing, for its dial */
 bool kp_resolve_emit(struct kp_engine *e, kp_act *out);
 void kp_resolve_free_all(struct kp_engine *e);
 
@@ -25453,6 +25456,7 @@ typedef struct kp_req {
 	kp_map_node by_serial; /* e->serials */
 	kp_list node;          /* e->reqs, or e->dead_reqs */
 	kp_list of_dial;       /* dial->waiters */
+	kp_dial *dial;         /* while it is in that list */
 	int64_t token, serial;
 	kp_op op; /* of a direct message: 0 */
 	kp_req_step step;
@@ -25979,11 +25983,18 @@ void kp_dial_cancel(kp_dial *d, kp_time now, kp_err err, const char *text)
 		dial_fail(d, now, err, text, false);
 }
 
+void kp_dial_late_text(kp_dial *d, char *text, size_t cap)
+{
+	if (!kp_list_empty(&d->lookups))
+		kp_resolve_note(KP_CONTAINER_OF(d->lookups.next, kp_lookup, node), KP_E_TIMEDOUT);
+	snprintf(text, cap, "timed out%s%s", d->err != KP_OK ? "; " : "", d->text);
+}
+
 static void dial_total(kp_timer *t, kp_time now)
 {
 	kp_dial *d = KP_CONTAINER_OF(t, kp_dial, total);
-	char text[sizeof d->text + 32];
-	snprintf(text, sizeof text, "timed out%s%s", d->err != KP_OK ? "; " : "", d->text);
+	char text[KP_DIAL_TEXT + 32];
+	kp_dial_late_text(d, text, sizeof text);
 	dial_fail(d, now, KP_E_TIMEDOUT, text, true);
 }
 
@@ -28622,6 +28633,7 @@ static void req_dial(kp_req *r, kp_time now, const kp_maddr *addrs, size_t n)
 		kp_req_finish(r, now, err, text[0] != 0 ? text : NULL);
 	} else if (d != NULL) {
 		kp_list_push(&d->waiters, &r->of_dial);
+		r->dial = d;
 	} else {
 		kp_peer *p = kp_peers_find(e, &r->peer);
 		kp_req_dial_done(r, now, KP_OK, NULL, kp_peers_link(p));
@@ -28873,7 +28885,11 @@ void kp_req_fields(kp_req *r, const kp_peer_id *peer, const kp_maddr *addr)
 
 static void req_on_deadline(kp_timer *t, kp_time now)
 {
-	kp_req_finish(KP_CONTAINER_OF(t, kp_req, deadline), now, KP_E_TIMEDOUT, "timed out");
+	kp_req *r = KP_CONTAINER_OF(t, kp_req, deadline);
+	char text[KP_DIAL_TEXT + 32] = "timed out";
+	if (kp_list_linked(&r->of_dial))
+		kp_dial_late_text(r->dial, text, sizeof text);
+	kp_req_finish(r, now, KP_E_TIMEDOUT, text);
 }
 
 static void req_unmap(kp_req *r)
@@ -29175,6 +29191,22 @@ void kp_resolve_free_all(kp_engine *e)
 	}
 }
 
+void kp_resolve_note(const kp_lookup *q, kp_err err)
+{
+	char text[KP_DIAL_TEXT];
+	const char *what = kp_err_text(err);
+	if (err == KP_E_NOTFOUND)
+		what = "name lookup found nothing";
+	else if (err == KP_E_TIMEDOUT)
+		what = "no answer from the name servers";
+	else if (err == KP_E_UNREACHABLE)
+		what = "name lookup failed: the name servers are down or refuse";
+	else if (err == KP_E_INVAL)
+		what = "is not a valid name";
+	snprintf(text, sizeof text, "%.200s: %s", q->name, what);
+	kp_dial_note(q->dial, err, text);
+}
+
 /* One TXT record: dnsaddr=<multiaddr> that ends as the asking address does. */
 static void resolve_take_txt(kp_dial *d, kp_time now, const kp_lookup *q, kp_slice text)
 {
@@ -29233,13 +29265,11 @@ void kp_engine_on_resolved(kp_engine *e, kp_time now, kp_id id, const kp_dns_ans
 	}
 	kp_dial *d = q->dial;
 	if (d != NULL) {
-		char text[320];
 		d->pending--;
-		snprintf(text, sizeof text, "%.200s: name lookup found nothing", q->name);
-		if (err != KP_OK || n == 0)
-			kp_dial_note(d, KP_E_NOTFOUND, text);
-		else
+		if (err == KP_OK && n > 0)
 			resolve_take(d, now, q, answers, n);
+		else
+			kp_resolve_note(q, err != KP_OK ? err : KP_E_NOTFOUND);
 	}
 	resolve_free(e, q);
 	if (d != NULL)

@@ -193,11 +193,18 @@ void kp_dial_cancel(kp_dial *d, kp_time now, kp_err err, const char *text)
 		dial_fail(d, now, err, text, false);
 }
 
+void kp_dial_late_text(kp_dial *d, char *text, size_t cap)
+{
+	if (!kp_list_empty(&d->lookups))
+		kp_resolve_note(KP_CONTAINER_OF(d->lookups.next, kp_lookup, node), KP_E_TIMEDOUT);
+	snprintf(text, cap, "timed out%s%s", d->err != KP_OK ? "; " : "", d->text);
+}
+
 static void dial_total(kp_timer *t, kp_time now)
 {
 	kp_dial *d = KP_CONTAINER_OF(t, kp_dial, total);
-	char text[sizeof d->text + 32];
-	snprintf(text, sizeof text, "timed out%s%s", d->err != KP_OK ? "; " : "", d->text);
+	char text[KP_DIAL_TEXT + 32];
+	kp_dial_late_text(d, text, sizeof text);
 	dial_fail(d, now, KP_E_TIMEDOUT, text, true);
 }
 

@@ -198,6 +198,8 @@ kp_err kp_dial_start(struct kp_engine *e, kp_time now, kp_peer *peer, const kp_m
 void kp_dial_add(kp_dial *d, kp_time now, const kp_maddr *m, unsigned depth);
 void kp_dial_add_candidate(kp_dial *d, const kp_addr *addr, const kp_peer_id *expect);
 void kp_dial_note(kp_dial *d, kp_err err, const char *text);
+/* What is to be said when time is over: which name was not answered, or what has failed so far. */
+void kp_dial_late_text(kp_dial *d, char *text, size_t cap);
 /* Starts the next candidate if it may, or ends the dial when none is left. */
 void kp_dial_go(kp_dial *d, kp_time now);
 void kp_dial_won(kp_dial *d, kp_link *l, kp_time now);
@@ -209,7 +211,8 @@ void kp_dial_kick(struct kp_engine *e, kp_time now); /* a transport dial has bec
 void kp_dial_reap(struct kp_engine *e);
 
 bool kp_resolve_add(kp_dial *d, const kp_maddr *m, const kp_maddr_target *t, unsigned depth);
-void kp_resolve_drop(kp_dial *d); /* its unanswered lookups */
+void kp_resolve_drop(kp_dial *d);                     /* its unanswered lookups */
+void kp_resolve_note(const kp_lookup *q, kp_err err); /* why it came to nothing, for its dial */
 bool kp_resolve_emit(struct kp_engine *e, kp_act *out);
 void kp_resolve_free_all(struct kp_engine *e);
 
@@ -305,6 +308,7 @@ typedef struct kp_req {
 	kp_map_node by_serial; /* e->serials */
 	kp_list node;          /* e->reqs, or e->dead_reqs */
 	kp_list of_dial;       /* dial->waiters */
+	kp_dial *dial;         /* while it is in that list */
 	int64_t token, serial;
 	kp_op op; /* of a direct message: 0 */
 	kp_req_step step;

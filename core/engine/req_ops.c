@@ -184,6 +184,7 @@ static void req_dial(kp_req *r, kp_time now, const kp_maddr *addrs, size_t n)
 		kp_req_finish(r, now, err, text[0] != 0 ? text : NULL);
 	} else if (d != NULL) {
 		kp_list_push(&d->waiters, &r->of_dial);
+		r->dial = d;
 	} else {
 		kp_peer *p = kp_peers_find(e, &r->peer);
 		kp_req_dial_done(r, now, KP_OK, NULL, kp_peers_link(p));

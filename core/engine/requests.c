@@ -27,7 +27,11 @@ void kp_req_fields(kp_req *r, const kp_peer_id *peer, const kp_maddr *addr)
 
 static void req_on_deadline(kp_timer *t, kp_time now)
 {
-	kp_req_finish(KP_CONTAINER_OF(t, kp_req, deadline), now, KP_E_TIMEDOUT, "timed out");
+	kp_req *r = KP_CONTAINER_OF(t, kp_req, deadline);
+	char text[KP_DIAL_TEXT + 32] = "timed out";
+	if (kp_list_linked(&r->of_dial))
+		kp_dial_late_text(r->dial, text, sizeof text);
+	kp_req_finish(r, now, KP_E_TIMEDOUT, text);
 }
 
 static void req_unmap(kp_req *r)

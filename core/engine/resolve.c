@@ -90,6 +90,22 @@ void kp_resolve_free_all(kp_engine *e)
 	}
 }
 
+void kp_resolve_note(const kp_lookup *q, kp_err err)
+{
+	char text[KP_DIAL_TEXT];
+	const char *what = kp_err_text(err);
+	if (err == KP_E_NOTFOUND)
+		what = "name lookup found nothing";
+	else if (err == KP_E_TIMEDOUT)
+		what = "no answer from the name servers";
+	else if (err == KP_E_UNREACHABLE)
+		what = "name lookup failed: the name servers are down or refuse";
+	else if (err == KP_E_INVAL)
+		what = "is not a valid name";
+	snprintf(text, sizeof text, "%.200s: %s", q->name, what);
+	kp_dial_note(q->dial, err, text);
+}
+
 /* One TXT record: dnsaddr=<multiaddr> that ends as the asking address does. */
 static void resolve_take_txt(kp_dial *d, kp_time now, const kp_lookup *q, kp_slice text)
 {
@@ -148,13 +164,11 @@ void kp_engine_on_resolved(kp_engine *e, kp_time now, kp_id id, const kp_dns_ans
 	}
 	kp_dial *d = q->dial;
 	if (d != NULL) {
-		char text[320];
 		d->pending--;
-		snprintf(text, sizeof text, "%.200s: name lookup found nothing", q->name);
-		if (err != KP_OK || n == 0)
-			kp_dial_note(d, KP_E_NOTFOUND, text);
-		else
+		if (err == KP_OK && n > 0)
 			resolve_take(d, now, q, answers, n);
+		else
+			kp_resolve_note(q, err != KP_OK ? err : KP_E_NOTFOUND);
 	}
 	resolve_free(e, q);
 	if (d != NULL)

@@ -553,6 +553,8 @@ class Caller
 
 /* --- children: this program again, in another mode (child_test.cc runs it) --- */
 
+inline constexpr int child_not_permitted = 77; /* the system does not let it do what it should */
+
 class Child
 {
       public:

@@ -2,7 +2,14 @@
  * it, and a peer in a process of its own that can be stopped and killed. */
 #include "abi_kit.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <sstream>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 
 #if defined(ABI_ASAN) && defined(__clang__) && __clang_major__ < 17
 /* Before LLVM 17 AddressSanitizer's runtime does not take its locks over a fork, so that the child
@@ -167,6 +174,75 @@ int child_descriptors(int left)
 	return closed == 0 ? 0 : 6;
 }
 
+/* --- no name server --- */
+
+/* A network of its own with nothing but loopback, and a resolv.conf of its own. */
+bool child_leave_the_world(const char *server)
+{
+	char path[] = "/tmp/kp2p_resolv_XXXXXX";
+	int fd = mkstemp(path);
+	dprintf(fd, "nameserver %s\n", server);
+	::close(fd);
+	int s = -1;
+	ifreq lo = {};
+	memcpy(lo.ifr_name, "lo", 3);
+	lo.ifr_flags = IFF_UP;
+	bool done =
+	        unshare(CLONE_NEWNS | CLONE_NEWNET | (geteuid() != 0 ? CLONE_NEWUSER : 0)) == 0 &&
+	        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+	        mount(path, "/etc/resolv.conf", nullptr, MS_BIND, nullptr) == 0 &&
+	        (s = socket(AF_INET, SOCK_DGRAM, 0)) >= 0 && ioctl(s, SIOCSIFFLAGS, &lo) == 0;
+	if (s >= 0)
+		::close(s);
+	unlink(path);
+	return done;
+}
+
+/* A name server that takes questions and gives no answers, for as long as the process lives. */
+void child_silent_server()
+{
+	sockaddr_in at = {};
+	at.sin_family = AF_INET;
+	at.sin_port = htons(53);
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+	EXPECT_EQ(bind(s, reinterpret_cast<sockaddr *>(&at), sizeof at), 0);
+}
+
+int child_names(const std::string &servers)
+{
+	if (!child_leave_the_world(servers == "unreachable" ? "10.9.8.7" : "127.0.0.1"))
+		return kit::child_not_permitted;
+	dup2(2, 1); /* what fails is told where the parent looks */
+	if (servers == "silent")
+		child_silent_server();
+	const int limit_ms = 1000;
+	kit::Node n(local({{"bootstrap", "/dnsaddr/boot.kp2p.test"}}));
+	for (const char *kind : {"dns", "dns4", "dns6", "dnsaddr"}) {
+		std::string name = std::string(kind) + ".kp2p.test";
+		std::string tail = strcmp(kind, "dnsaddr") == 0 ? "" : "/tcp/4001";
+		kit::Clock::time_point begin = kit::Clock::now();
+		kit::Event done = n.ask(KP2P_OP_CONNECT,
+		                        std::string("/") + kind + "/" + name + tail, "", limit_ms);
+		EXPECT_TRUE(done);
+		/* c-ares may miss that one of two questions was refused, and wait for an answer */
+		EXPECT_TRUE(done.code() == KP2P_EUNREACHABLE ||
+		            (done.code() == KP2P_ETIMEDOUT && servers != "unreachable"))
+		        << done.code();
+		EXPECT_NE(done.bytes(KP2P_F_TEXT).find(name), std::string::npos)
+		        << done.bytes(KP2P_F_TEXT);
+		EXPECT_NE(done.bytes(KP2P_F_TEXT).find("name servers"), std::string::npos)
+		        << done.bytes(KP2P_F_TEXT);
+		EXPECT_LT(kit::ms_since(begin), limit_ms + (kit::sanitized ? 5000 : 1000));
+	}
+	EXPECT_EQ(n.request(KP2P_OP_CONNECT, "/dns4/last.kp2p.test/tcp/1", "", 1), 0);
+	kit::Clock::time_point begin = kit::Clock::now();
+	EXPECT_EQ(n.close(0), 0);
+	EXPECT_LT(kit::ms_since(begin), kit::sanitized ? 5000 : 1000);
+	EXPECT_TRUE(n.wait_final(1));
+	return testing::Test::HasFailure() ? 1 : 0;
+}
+
 int child_run(const std::string &all)
 {
 	std::istringstream words(all);
@@ -188,6 +264,8 @@ int child_run(const std::string &all)
 		return child_fork();
 	if (mode == "descriptors")
 		return child_descriptors(std::stoi(argument));
+	if (mode == "names")
+		return child_names(argument);
 	return mode == "peer" ? child_peer() : 2;
 }
 

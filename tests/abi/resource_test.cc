@@ -47,4 +47,24 @@ TEST(Resources, StartsOnceThereAreDescriptors)
 	}
 }
 
+/* --- no name server --- */
+
+class NoNames : public testing::TestWithParam<const char *>
+{
+};
+
+/* A node starts, every dial of a name ends in its time with an error that names it, and nothing
+ * holds up the end; in namespaces of its own, whose resolv.conf the child writes. */
+TEST_P(NoNames, AreNamedInTime)
+{
+	kit::Child child(std::string("names ") + GetParam());
+	int code = child.wait();
+	if (code == kit::child_not_permitted)
+		GTEST_SKIP() << "no namespaces here";
+	EXPECT_EQ(code, 0) << child.errors();
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, NoNames, testing::Values("silent", "refusing", "unreachable"),
+                         [](const auto &mode) { return std::string(mode.param); });
+
 } // namespace

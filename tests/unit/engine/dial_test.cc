@@ -266,6 +266,47 @@ TEST(dns, a_name_without_addresses)
 	EXPECT_NE(a.completions(t)[0].get(KP_F_TEXT).find("nowhere.example"), std::string::npos);
 }
 
+/* A name that does not exist and a name server that does not work are not the same. */
+TEST(dns, why_a_lookup_failed_is_told)
+{
+	const std::pair<kp_err, const char *> ways[] = {
+	        {KP_E_NOTFOUND, "h.example: name lookup found nothing"},
+	        {KP_E_TIMEDOUT, "h.example: no answer from the name servers"},
+	        {KP_E_UNREACHABLE, "h.example: name lookup failed: the name servers are down"},
+	        {KP_E_INVAL, "h.example: is not a valid name"},
+	};
+	for (auto &[err, said] : ways) {
+		Net n;
+		Node &a = n.add();
+		n.broken["A h.example"] = n.broken["TXT _dnsaddr.h.example"] = err;
+		for (const char *addr : {"/dns4/h.example/tcp/1/p2p/", "/dnsaddr/h.example/p2p/"}) {
+			int64_t t = a.request(KP_OP_CONNECT, addr + nobody);
+			ASSERT_TRUE(n.until([&] { return !a.completions(t).empty(); }));
+			EXPECT_EQ(a.completions(t)[0].code, err);
+			std::string text = a.completions(t)[0].get(KP_F_TEXT);
+			EXPECT_NE(text.find(said), std::string::npos) << text;
+		}
+	}
+}
+
+TEST(dns, a_name_that_nobody_answers_is_named_when_time_is_over)
+{
+	Net n;
+	Node &a = n.add();
+	n.broken["A h.example"] = KP_OK;
+	std::string addr = "/dns4/h.example/tcp/1/p2p/" + nobody;
+	kp_time asked = n.now;
+	int64_t own = a.request(KP_OP_CONNECT, addr, "", asked + KP_SEC(3));
+	int64_t dial = a.request(KP_OP_CONNECT, addr);
+	ASSERT_TRUE(n.until([&] { return !a.completions(dial).empty(); }, KP_SEC(60)));
+	for (auto &[t, limit] : {std::pair(own, KP_SEC(3)), std::pair(dial, KP_SEC(15))}) {
+		EXPECT_EQ(a.completions(t)[0].at, asked + limit);
+		EXPECT_EQ(a.completions(t)[0].code, KP_E_TIMEDOUT);
+		EXPECT_EQ(a.completions(t)[0].get(KP_F_TEXT),
+		          "timed out; h.example: no answer from the name servers");
+	}
+}
+
 TEST(dns, dnsaddr_records_must_end_as_the_question)
 {
 	Net n;
