@@ -124,7 +124,8 @@ static kp_err batch_copy(kp_rt *rt, const kp_rt_batch *b, size_t *i, const uint8
 		                       b->token != 0 ? b->token + (int64_t)*i : 0);
 		if (p == NULL)
 			return send_explain(rt, KP_E_NOMEM, 0, text, cap);
-		*at += len;
+		if (len > 0) /* of empty messages there may be no buffer */
+			*at += len;
 		*tail = p;
 		tail = &p->next;
 	}

@@ -261,7 +261,7 @@ TEST(Misuse, NullArguments)
 {
 	Node n;
 	kp2p_config *c = kp2p_config_new();
-	const uint32_t lens[] = {3};
+	const uint32_t lens[] = {3}, empty[] = {0, 0};
 	const std::pair<const char *, std::function<void(kp2p_error **)>> cases[] = {
 	        {"config", [](kp2p_error **e) { kp2p_config_set(nullptr, "topic", "t", e); }},
 	        {"key", [&](kp2p_error **e) { kp2p_config_set(c, nullptr, "t", e); }},
@@ -322,6 +322,7 @@ TEST(Misuse, NullArguments)
 	EXPECT_EQ(kp2p_node_poll_batch(n, 0, ev, 0, 0), KP2P_EINVAL);
 	EXPECT_EQ(kp2p_node_poll_packed(n, 0, nullptr, 10, &used, 0), KP2P_EINVAL);
 	EXPECT_EQ(n.publish("t", ""), 0) << "no data is fine when its length is 0";
+	EXPECT_EQ(kp2p_sender_publish_batch(n.sender(), "t", nullptr, empty, 2, 0, 0, nullptr), 2);
 }
 
 } // namespace
