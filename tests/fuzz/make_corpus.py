@@ -88,7 +88,36 @@ def policies(bodies, heads):
     yield heads[0] + b"".join(framed(body) for body in bodies)
 
 
+def abi_calls():
+    """Calls for fuzz_abi_ops: every config line on the config of the node that is not started, every text
+    of the peer ids and keys, and two nodes that meet, exchange messages and end."""
+    def text(value):
+        return bytes([min(len(value), 254)]) + value[:254]
+
+    for line in config_lines():
+        key, _, value = line.partition(b"=")
+        if b"\n" not in line:
+            yield bytes([11, 0]) + text(key) + text(value) + bytes([0, 0, 2])
+    for value in texts("peer_id"):
+        yield bytes([11, 5]) + text(value) + bytes([11, 4]) + text(value)
+    start, connect = bytes([0, 10, 0, 0, 10, 1]), bytes([7, 0, 1, 1, 0, 5, 0])
+    senders = bytes([2, 2, 0, 0, 0, 2, 2, 1, 1, 0, 2, 3, 2, 0, 1])
+    settle = bytes([9, 1, 0, 0, 4, 255, 9, 1, 1, 0, 4, 255]) * 6
+    publish = bytes([3, 0, 0]) + text(b"hello") + bytes([7, 0])
+    batch = bytes([5, 0, 1, 3, 4, 5, 6]) + b"ab" + bytes([9, 0])
+    packed = bytes([9, 2, 0, 0, 200, 255, 9, 2, 1, 0, 255, 0])
+    direct = bytes([7, 0, 0, 6, 0, 11, 0, 6, 0, 1]) + text(b"to you") + bytes([12, 0])
+    for option in range(4):
+        subscribe = bytes([7, 0, 1, 4, option, 3, 0])
+        yield start + senders + subscribe + connect + settle + publish + batch + settle + packed
+        verdict = bytes([8, 1, 1, option, 8, 2, 0, option, 8, 2, 1, option + 4])
+        yield start + senders + subscribe + connect + settle + publish + settle[:24] + verdict + direct + settle
+    for op in range(13):
+        yield start + connect + settle[:24] + bytes([7, 0, 1, op, 0, 5, 0, 7, 0, 0, op, 0, 5, 0]) + settle
+
+
 FROM_VECTORS = {
+    "abi_ops": abi_calls,
     "engine_config": config_lines,
     "gs_rpc": lambda: policies(rpcs(), [b"\x00\x01", b"\x11\x02", b"\x0a\x03"]),
     "noise_sym": lambda: raw("noise"),
