@@ -116,9 +116,28 @@ def abi_calls():
         yield start + connect + settle[:24] + bytes([7, 0, 1, op, 0, 5, 0, 7, 0, 0, op, 0, 5, 0]) + settle
 
 
+def gs_dialogues():
+    """RPCs for fuzz_gs_build: messages that are wrong in each way under each policy, and a dialogue in
+    which five peers subscribe, graft, speak, gossip and leave."""
+    take, time = bytes([12, 0]), bytes([13, 7])
+    for policy in 0, 1, 2, 3, 16, 20, 24:
+        for wrong in 0, 1, 2, 4, 8, 16, 32:
+            for form in 0, 1, 32, 64, 128:
+                yield bytes([policy, 0, 1, 1, wrong, wrong, form, 0, 16, 1]) + take
+    join = b"".join(bytes([0, 1, 0, 0, 1, 1, 6, 0, 6, 1, 16, i]) for i in range(5))
+    speak = b"".join(bytes([1, i, 0, 0, 64, 0, 1, i, 0, 0, 1, 1, 16, i]) for i in range(5))
+    gossip = b"".join(bytes([4, 0, 3, i, 15, 201, 5, 2, i, 1, 2, 8, 2, 0, 1, 2, 16, i]) for i in range(5))
+    leave = b"".join(bytes([7, 3 + 16 + 32 * (i & 1), 0, i, 64 + i, 32 + i, 9, 16 * i, 16, i]) for i in range(5))
+    for policy in range(0, 256, 5):
+        for second in 0, 1, 10, 18, 24:
+            own = bytes([11, 4, 0, 10, 1, 10, 0])
+            yield bytes([policy, second]) + join + own + speak + time + take + gossip + time + take + leave + time
+
+
 FROM_VECTORS = {
     "abi_ops": abi_calls,
     "engine_config": config_lines,
+    "gs_build": gs_dialogues,
     "gs_rpc": lambda: policies(rpcs(), [b"\x00\x01", b"\x11\x02", b"\x0a\x03"]),
     "noise_sym": lambda: raw("noise"),
     "wire_envelope": lambda: raw("envelope"),
