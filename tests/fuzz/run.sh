@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds every libFuzzer target and runs each for SECONDS (default 5), beginning with its seeds
+# Builds every libFuzzer target and runs each for SECONDS (default 10), beginning with its seeds
 # (make_corpus.py), two at a time. A crash leaves its input in build/fuzz/artifacts and fails the run;
 # its bytes belong into seeds/TARGET.hex, together with the fix.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds="${1:-5}"
+seconds="${1:-10}"
 build=build/fuzz
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKP2P_FUZZ=ON -DKP2P_CLI=OFF \
 	-DKP2P_SANITIZE=address,undefined -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null
