@@ -3557,8 +3557,7 @@ kp_err kp_identify_write(kp_writer *w, const kp_identify_msg *m);
 
 static bool identify_known(uint32_t number)
 {
-	return number >= KP_IDENTIFY_PUBLIC_KEY && number <= KP_IDENTIFY_SIGNED_RECORD &&
-	       number != 7;
+	return number <= KP_IDENTIFY_SIGNED_RECORD && number != 7;
 }
 
 kp_err kp_identify_validate(kp_slice msg, kp_identify_counts *counts)
@@ -4642,11 +4641,9 @@ static bool key_public_length(const kp_key_pb *k)
 		return k->data.n == 32;
 	case KP_KEY_SECP256K1:
 		return k->data.n == 33 && (k->data.p[0] == 2 || k->data.p[0] == 3);
-	case KP_KEY_RSA:
-	case KP_KEY_ECDSA:
+	default: /* RSA, ECDSA */
 		return k->data.n > 0 && k->data.n <= KP_PUBKEY_DATA_MAX;
 	}
-	return false;
 }
 
 kp_err kp_key_pb_parse_public(kp_slice in, kp_key_pb *out)
@@ -4665,11 +4662,9 @@ static bool key_private_length(const kp_key_pb *k)
 		return k->data.n == 64;
 	case KP_KEY_SECP256K1:
 		return k->data.n == 32;
-	case KP_KEY_RSA:
-	case KP_KEY_ECDSA:
+	default: /* RSA, ECDSA */
 		return k->data.n > 0 && k->data.n <= KP_PRIVKEY_DATA_MAX;
 	}
-	return false;
 }
 
 kp_err kp_key_pb_parse_private(kp_slice in, kp_key_pb *out)
@@ -4707,10 +4702,9 @@ const char *kp_key_type_text(kp_key_type type)
 		return "Ed25519";
 	case KP_KEY_SECP256K1:
 		return "Secp256k1";
-	case KP_KEY_ECDSA:
+	default:
 		return "ECDSA";
 	}
-	return "unknown";
 }
 
 /* ======== core/wire/msgid.h =================================================================== */
@@ -5017,12 +5011,11 @@ bool kp_maddr_value_ok(const kp_maddr_proto *proto, kp_slice value, bool last)
 	case KP_MADDR_MULTIHASH:
 		return maddr_multihash_ok(value);
 	case KP_MADDR_ONION: /* port 0 is none */
-		return value.n == proto->size &&
-		       (value.p[value.n - 2] != 0 || value.p[value.n - 1] != 0);
-	case KP_MADDR_GARLIC32:
+		KP_ASSERT(value.n == proto->size);
+		return value.p[value.n - 2] != 0 || value.p[value.n - 1] != 0;
+	default: /* garlic32 */
 		return value.n == 32 || value.n >= 35;
 	}
-	return false;
 }
 
 static void maddr_set(kp_maddr *out, kp_slice bytes)
@@ -5345,17 +5338,18 @@ static bool maddr_read_value(const kp_maddr_proto *proto, kp_slice text, kp_writ
 		return maddr_read_escaped(text, w);
 	case KP_MADDR_PEER:
 		err = kp_peer_id_parse_text(text, &id);
-		return err == KP_OK && maddr_read_decoded(err, id.b, id.n, w);
+		if (err == KP_OK)
+			kp_write(w, id.b, id.n);
+		return err == KP_OK;
 	case KP_MADDR_MULTIHASH:
 		err = kp_multibase_decode(text, bytes, sizeof(bytes), &n);
 		return maddr_read_decoded(err, bytes, n, w);
 	case KP_MADDR_ONION:
 		return maddr_read_onion(text, proto->size, w);
-	case KP_MADDR_GARLIC32:
+	default: /* garlic32 */
 		err = kp_base32_decode(text, bytes, sizeof(bytes), &n);
 		return maddr_read_decoded(err, bytes, n, w);
 	}
-	return false;
 }
 
 static const char *maddr_form_why(kp_maddr_form form)
@@ -5383,12 +5377,9 @@ static const char *maddr_form_why(kp_maddr_form form)
 		return "not a multihash in multibase";
 	case KP_MADDR_ONION:
 		return "not an onion address with port";
-	case KP_MADDR_GARLIC32:
+	default: /* and a flag has nothing that could be wrong */
 		return "not a garlic32 address";
-	case KP_MADDR_FLAG:
-		break;
 	}
-	return "takes no value";
 }
 
 /* Takes /segment off *text, without the slash. */
@@ -5543,9 +5534,7 @@ static void maddr_write_value(kp_writer *w, const kp_maddr_proto *proto, kp_slic
 	case KP_MADDR_GARLIC32:
 		kp_base32_write(w, value);
 		break;
-	case KP_MADDR_NAME:
-	case KP_MADDR_PATH:
-	case KP_MADDR_FLAG:
+	default: /* a name, a path, or nothing */
 		kp_write_slice(w, value);
 		break;
 	}
@@ -5752,10 +5741,11 @@ void kp_noise_payload_write(kp_writer *w, kp_slice identity_key, kp_slice identi
 kp_err kp_pb_read_varint(kp_slice *in, uint64_t *out)
 {
 	uint64_t v = 0;
-	for (size_t i = 0; i < PB_VARINT_MAX_SIZE && i < in->n; i++) {
+	for (size_t i = 0; i < in->n; i++) {
 		uint8_t b = in->p[i];
 		if (i == PB_VARINT_MAX_SIZE - 1 && b > 1)
-			return KP_E_PROTO; /* over 64 bits, or an eleventh byte */
+			return KP_E_PROTO; /* over 64 bits, or an eleventh byte: never further than
+			                      here */
 		v |= (uint64_t)(b & 0x7f) << (7 * i);
 		if (b & 0x80)
 			continue;
@@ -6199,7 +6189,7 @@ static bool rpc_control_kind(uint32_t number, kp_rpc_kind *kind)
 {
 	static const kp_rpc_kind kinds[] = {KP_RPC_IHAVE, KP_RPC_IWANT,     KP_RPC_GRAFT,
 	                                    KP_RPC_PRUNE, KP_RPC_IDONTWANT, KP_RPC_EXTENSIONS};
-	if (number < 1 || number > KP_COUNT_OF(kinds))
+	if (number > KP_COUNT_OF(kinds)) /* 0 is no field number */
 		return false;
 	*kind = kinds[number - 1];
 	return true;
@@ -6277,11 +6267,9 @@ static kp_err rpc_item_field(const kp_pb_field *f, kp_rpc_item *item)
 	case KP_RPC_GRAFT:
 	case KP_RPC_IDONTWANT:
 		return rpc_gossip_field(f, item);
-	case KP_RPC_MESSAGE:
-	case KP_RPC_EXTENSIONS:
-		break;
+	default: /* extensions */
+		return KP_OK;
 	}
-	return KP_OK;
 }
 
 /* Fills *item and checks all of raw, except a MESSAGE, which has its own parser. */
@@ -6413,9 +6401,7 @@ static void rpc_count_item(const kp_rpc_item *item, kp_rpc_counts *n)
 		n->idontwant++;
 		n->idontwant_ids += rpc_count_ids(item);
 		break;
-	case KP_RPC_SUBOPT:
-	case KP_RPC_MESSAGE:
-	case KP_RPC_EXTENSIONS:
+	default: /* extensions */
 		break;
 	}
 }
@@ -6786,8 +6772,10 @@ static size_t builder_put_ids(kp_rpc_builder *b, uint32_t number, kp_slice topic
 		fit++;
 	}
 	kp_writer w;
-	if (fit == 0 || !builder_room(b, kp_pb_size_bytes(number, body_n), &w))
+	if (fit == 0)
 		return 0;
+	bool room = builder_room(b, kp_pb_size_bytes(number, body_n), &w);
+	KP_ASSERT(room); /* it was counted above */
 	kp_pb_write_tag_len(&w, number, body_n);
 	kp_pb_write_opt(&w, 1, topic);
 	for (size_t i = 0; i < fit; i++)
@@ -8799,7 +8787,7 @@ typedef struct kp_conn_host {
 	 * one. Anything but KP_WHY_NONE ends the connection with that reason (limits, deny list).
 	 */
 	kp_why (*on_secured)(void *ctx, kp_conn *c, kp_time now);
-	/* Streams can be opened from now on. */
+	/* Streams can be opened from now on; may be NULL. */
 	void (*on_open)(void *ctx, kp_conn *c, kp_time now);
 	/* Who serves this protocol name; false = answer `na`. */
 	bool (*find_proto)(void *ctx, kp_conn *c, kp_slice name, kp_proto_binding *out);
@@ -8929,7 +8917,7 @@ void kp_mss_tx(kp_mss *m, kp_writer *w);
 /* Dialer with one proposal: data may follow the proposal without waiting for the answer. */
 static inline bool kp_mss_is_lazy(const kp_mss *m)
 {
-	return m->dialer && m->n == 1;
+	return m->n == 1; /* a listener has none */
 }
 
 /* Agreed, and the last frame is written: the machine is not needed any more. */
@@ -9417,7 +9405,7 @@ void kp_stream_start_waiting(kp_conn *c);
 /* ---- stream_queue.c ---- */
 /* Appends a copy of in; returns how many bytes found room. */
 size_t kp_stream_queue_put(kp_stream *s, kp_slice in);
-kp_slice kp_stream_queue_head(const kp_stream *s); /* first contiguous bytes; n == 0 when empty */
+kp_slice kp_stream_queue_head(const kp_stream *s); /* first contiguous bytes; not when empty */
 void kp_stream_queue_skip(kp_stream *s, size_t n); /* of the head */
 void kp_stream_queue_clear(kp_stream *s);
 
@@ -9479,8 +9467,7 @@ static bool conn_due(kp_conn *c, kp_conn_deadline which, kp_time now)
 /* Any byte from the peer counts as life while the answer is outstanding. */
 static void conn_keepalive(kp_conn *c, kp_time now)
 {
-	if (c->state != KP_CONN_OPEN)
-		return;
+	KP_ASSERT(c->state == KP_CONN_OPEN); /* every other state has unset this deadline */
 	if (!c->ping_out) {
 		kp_yamux_ping(&c->mux);
 		c->ping_out = true;
@@ -9528,8 +9515,7 @@ void kp_conn_dirty(kp_conn *c)
 	if (c->dirty)
 		return;
 	c->dirty = true;
-	if (c->host.on_dirty != NULL)
-		c->host.on_dirty(c->host.ctx, c);
+	c->host.on_dirty(c->host.ctx, c);
 }
 
 kp_conn *kp_conn_new(const kp_env *env, const kp_conn_params *params, const kp_conn_host *host,
@@ -9746,8 +9732,7 @@ static void conn_rx_rest(kp_conn *c, size_t left)
 
 static kp_err conn_rx_securing(kp_conn *c, kp_time now)
 {
-	if (c->rx_n == 0)
-		return KP_E_AGAIN;
+	KP_ASSERT(c->rx_n > 0); /* the first state that reads: only bytes lead here */
 	kp_slice in = kp_slice_of(conn_rx_at(c, c->rx_off), c->rx_n);
 	kp_err err = conn_rx_mss(c, now, &in, CONN_NOISE_NAME);
 	if (err == KP_E_CLOSED)
@@ -9780,7 +9765,7 @@ static kp_err conn_secured(kp_conn *c, kp_time now)
 		why = KP_WHY_SELF;
 	else if (!kp_peer_id_none(&hs->expect) && !kp_peer_id_eq(&c->peer, &hs->expect))
 		why = KP_WHY_WRONG_PEER_ID;
-	else if (c->host.on_secured != NULL)
+	else
 		why = c->host.on_secured(c->host.ctx, c, now);
 	if (why == KP_WHY_NONE)
 		why = c->doom;
@@ -9888,7 +9873,7 @@ static kp_err conn_rx_transport(kp_conn *c, kp_time now)
 	kp_slice in = kp_slice_of(conn_rx_at(c, c->plain_off), c->plain_n);
 	if (in.n == 0)
 		return KP_OK;
-	bool agreeing = c->hs != NULL && c->hs->muxing && !c->hs->mss.agreed;
+	bool agreeing = c->hs != NULL && !c->hs->mss.agreed;
 	kp_err err = agreeing ? conn_rx_mux_agree(c, now, &in) : conn_rx_yamux(c, now, &in);
 	if (err == KP_E_CLOSED)
 		return err;
@@ -9919,13 +9904,9 @@ static void conn_rx(kp_conn *c, kp_time now)
 		case KP_CONN_NOISE:
 			err = conn_rx_noise(c, now);
 			break;
-		case KP_CONN_MUXING:
-		case KP_CONN_OPEN:
-		case KP_CONN_CLOSING:
-			err = conn_rx_transport(c, now);
-			break;
 		default:
-			err = KP_E_CLOSED;
+			KP_ASSERT(c->state >= KP_CONN_MUXING && c->state < KP_CONN_DEAD);
+			err = conn_rx_transport(c, now);
 			break;
 		}
 	}
@@ -10031,15 +10012,12 @@ void kp_conn_on_read(kp_conn *c, kp_time now, size_t n)
 static void conn_do_work(kp_conn *c, kp_time now)
 {
 	/* What is noted meanwhile waits for the next pump. */
-	kp_stream *last = NULL;
-	if (!kp_list_empty(&c->work))
-		last = KP_CONTAINER_OF(c->work.prev, kp_stream, work);
-	while (last != NULL && !kp_list_empty(&c->work)) {
-		kp_stream *s = KP_CONTAINER_OF(kp_list_take(&c->work), kp_stream, work);
-		bool done = s == last;
-		kp_stream_work(s, now);
-		if (done)
-			break;
+	const kp_list *last = c->work.prev;
+	for (bool done = kp_list_empty(&c->work); !done;) {
+		/* not empty: a stream leaves it by its own work only */
+		kp_list *next = kp_list_take(&c->work);
+		done = next == last;
+		kp_stream_work(KP_CONTAINER_OF(next, kp_stream, work), now);
 	}
 }
 
@@ -10471,7 +10449,8 @@ void kp_lenframe_skip(kp_lenframe *f);
 /* True between two frames: a stream that ends here ended cleanly. */
 static inline bool kp_lenframe_idle(const kp_lenframe *f)
 {
-	return f->shift == 0 && !f->in_body;
+	return f->shift ==
+	       0; /* from the first byte of a length to the last of its body it is not */
 }
 
 /* Drops an incomplete frame; ready for a new one. */
@@ -11232,7 +11211,7 @@ static void stream_reap(kp_stream *s, kp_time now)
 	kp_conn *c = s->c;
 	if (!stream_has(s, KP_STREAM_CLOSED)) {
 		s->flags |= KP_STREAM_CLOSED;
-		if (!stream_has(s, KP_STREAM_NO_CLOSE) && s->ops->on_close != NULL)
+		if (!stream_has(s, KP_STREAM_NO_CLOSE))
 			s->ops->on_close(s->svc, s, now, s->close_err);
 		kp_trace_emit(c->env->trace, KP_TRACE_STREAM_CLOSED, c->id.slot, s->y.id,
 		              (uint64_t) - (int64_t)s->close_err);
@@ -11516,8 +11495,8 @@ static void stream_negotiate(kp_stream *s, kp_time now, kp_slice *in)
 	case KP_OK:
 		if (mss->dialer) {
 			s->proto = s->neg->protos[mss->at];
-			if (kp_mss_is_done(mss))
-				stream_neg_free(s);
+			KP_ASSERT(kp_mss_is_done(mss)); /* what it answers was written */
+			stream_neg_free(s);
 			stream_agreed(s, now);
 		} else {
 			stream_answer(s, now);
@@ -11676,7 +11655,7 @@ static size_t stream_mux_data(void *ctx, kp_time now, kp_ystream *y, kp_slice in
 {
 	kp_conn *c = (kp_conn *)ctx;
 	kp_stream *s = stream_of(y);
-	if (kp_yamux_fin_sent(y) && kp_list_linked(&s->timed) && (s->flags & KP_STREAM_AGREED) != 0)
+	if (kp_yamux_fin_sent(y) && (s->flags & KP_STREAM_AGREED) != 0)
 		kp_stream_time(s, &c->half_open); /* not silent */
 	size_t used = 0;
 	if (s->rxq_n == 0)
@@ -11762,7 +11741,8 @@ static unsigned stream_mux_pull(void *ctx, kp_time now, kp_ystream *y, kp_slice 
 		k = stream_pull_neg(s, v, n_max, scratch);
 	if (k > 0)
 		n_max -= v[0].n;
-	if ((s->flags & KP_STREAM_OPEN) == 0 || s->ops->pull == NULL || n_max == 0 || k == v_max)
+	KP_ASSERT(n_max > 0 && k < v_max); /* yamux makes room for more than a negotiation */
+	if ((s->flags & KP_STREAM_OPEN) == 0 || s->ops->pull == NULL)
 		return k;
 	unsigned given = s->ops->pull(s->svc, s, now, v + k, v_max - k, n_max);
 	if (given > 0 && (s->flags & KP_STREAM_DEAD) == 0 && s->ops->wants_barrier != NULL &&
@@ -11852,8 +11832,7 @@ size_t kp_stream_queue_put(kp_stream *s, kp_slice in)
 
 kp_slice kp_stream_queue_head(const kp_stream *s)
 {
-	if (s->rxq_head == NULL)
-		return kp_slice_none();
+	KP_ASSERT(s->rxq_head != NULL);
 	const stream_chunk *chunk = stream_chunk_of(s->rxq_head);
 	return kp_slice_of(kp_block_bytes(s->rxq_head) + chunk->head, chunk->tail - chunk->head);
 }
@@ -12342,7 +12321,7 @@ static void yamux_tx_due(kp_yamux *y, kp_gather *g)
 		}
 		/* used up to the last frame before we got to write this: however short the way, the
 		 * peer stands still meanwhile */
-		if (s->credit > 0 && s->recv_window < KP_YAMUX_FRAME_MAX)
+		if (s->recv_window < KP_YAMUX_FRAME_MAX)
 			s->credit += yamux_grow(y, s, KP_MIN(y->window_max, YAMUX_NEAR_MAX));
 		yamux_tx_ctl(g, KP_YAMUX_WINDOW, yamux_first_flags(s), s->id, s->credit);
 		s->recv_window += s->credit;

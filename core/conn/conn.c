@@ -55,8 +55,7 @@ static bool conn_due(kp_conn *c, kp_conn_deadline which, kp_time now)
 /* Any byte from the peer counts as life while the answer is outstanding. */
 static void conn_keepalive(kp_conn *c, kp_time now)
 {
-	if (c->state != KP_CONN_OPEN)
-		return;
+	KP_ASSERT(c->state == KP_CONN_OPEN); /* every other state has unset this deadline */
 	if (!c->ping_out) {
 		kp_yamux_ping(&c->mux);
 		c->ping_out = true;
@@ -104,8 +103,7 @@ void kp_conn_dirty(kp_conn *c)
 	if (c->dirty)
 		return;
 	c->dirty = true;
-	if (c->host.on_dirty != NULL)
-		c->host.on_dirty(c->host.ctx, c);
+	c->host.on_dirty(c->host.ctx, c);
 }
 
 kp_conn *kp_conn_new(const kp_env *env, const kp_conn_params *params, const kp_conn_host *host,
@@ -322,8 +320,7 @@ static void conn_rx_rest(kp_conn *c, size_t left)
 
 static kp_err conn_rx_securing(kp_conn *c, kp_time now)
 {
-	if (c->rx_n == 0)
-		return KP_E_AGAIN;
+	KP_ASSERT(c->rx_n > 0); /* the first state that reads: only bytes lead here */
 	kp_slice in = kp_slice_of(conn_rx_at(c, c->rx_off), c->rx_n);
 	kp_err err = conn_rx_mss(c, now, &in, CONN_NOISE_NAME);
 	if (err == KP_E_CLOSED)
@@ -356,7 +353,7 @@ static kp_err conn_secured(kp_conn *c, kp_time now)
 		why = KP_WHY_SELF;
 	else if (!kp_peer_id_none(&hs->expect) && !kp_peer_id_eq(&c->peer, &hs->expect))
 		why = KP_WHY_WRONG_PEER_ID;
-	else if (c->host.on_secured != NULL)
+	else
 		why = c->host.on_secured(c->host.ctx, c, now);
 	if (why == KP_WHY_NONE)
 		why = c->doom;
@@ -464,7 +461,7 @@ static kp_err conn_rx_transport(kp_conn *c, kp_time now)
 	kp_slice in = kp_slice_of(conn_rx_at(c, c->plain_off), c->plain_n);
 	if (in.n == 0)
 		return KP_OK;
-	bool agreeing = c->hs != NULL && c->hs->muxing && !c->hs->mss.agreed;
+	bool agreeing = c->hs != NULL && !c->hs->mss.agreed;
 	kp_err err = agreeing ? conn_rx_mux_agree(c, now, &in) : conn_rx_yamux(c, now, &in);
 	if (err == KP_E_CLOSED)
 		return err;
@@ -495,13 +492,9 @@ static void conn_rx(kp_conn *c, kp_time now)
 		case KP_CONN_NOISE:
 			err = conn_rx_noise(c, now);
 			break;
-		case KP_CONN_MUXING:
-		case KP_CONN_OPEN:
-		case KP_CONN_CLOSING:
-			err = conn_rx_transport(c, now);
-			break;
 		default:
-			err = KP_E_CLOSED;
+			KP_ASSERT(c->state >= KP_CONN_MUXING && c->state < KP_CONN_DEAD);
+			err = conn_rx_transport(c, now);
 			break;
 		}
 	}
@@ -607,15 +600,12 @@ void kp_conn_on_read(kp_conn *c, kp_time now, size_t n)
 static void conn_do_work(kp_conn *c, kp_time now)
 {
 	/* What is noted meanwhile waits for the next pump. */
-	kp_stream *last = NULL;
-	if (!kp_list_empty(&c->work))
-		last = KP_CONTAINER_OF(c->work.prev, kp_stream, work);
-	while (last != NULL && !kp_list_empty(&c->work)) {
-		kp_stream *s = KP_CONTAINER_OF(kp_list_take(&c->work), kp_stream, work);
-		bool done = s == last;
-		kp_stream_work(s, now);
-		if (done)
-			break;
+	const kp_list *last = c->work.prev;
+	for (bool done = kp_list_empty(&c->work); !done;) {
+		/* not empty: a stream leaves it by its own work only */
+		kp_list *next = kp_list_take(&c->work);
+		done = next == last;
+		kp_stream_work(KP_CONTAINER_OF(next, kp_stream, work), now);
 	}
 }
 

@@ -32,7 +32,7 @@ typedef struct kp_conn_host {
 	 * one. Anything but KP_WHY_NONE ends the connection with that reason (limits, deny list).
 	 */
 	kp_why (*on_secured)(void *ctx, kp_conn *c, kp_time now);
-	/* Streams can be opened from now on. */
+	/* Streams can be opened from now on; may be NULL. */
 	void (*on_open)(void *ctx, kp_conn *c, kp_time now);
 	/* Who serves this protocol name; false = answer `na`. */
 	bool (*find_proto)(void *ctx, kp_conn *c, kp_slice name, kp_proto_binding *out);

@@ -203,7 +203,7 @@ void kp_stream_start_waiting(kp_conn *c);
 /* ---- stream_queue.c ---- */
 /* Appends a copy of in; returns how many bytes found room. */
 size_t kp_stream_queue_put(kp_stream *s, kp_slice in);
-kp_slice kp_stream_queue_head(const kp_stream *s); /* first contiguous bytes; n == 0 when empty */
+kp_slice kp_stream_queue_head(const kp_stream *s); /* first contiguous bytes; not when empty */
 void kp_stream_queue_skip(kp_stream *s, size_t n); /* of the head */
 void kp_stream_queue_clear(kp_stream *s);
 

@@ -59,7 +59,7 @@ void kp_mss_tx(kp_mss *m, kp_writer *w);
 /* Dialer with one proposal: data may follow the proposal without waiting for the answer. */
 static inline bool kp_mss_is_lazy(const kp_mss *m)
 {
-	return m->dialer && m->n == 1;
+	return m->n == 1; /* a listener has none */
 }
 
 /* Agreed, and the last frame is written: the machine is not needed any more. */

@@ -158,7 +158,7 @@ static void stream_reap(kp_stream *s, kp_time now)
 	kp_conn *c = s->c;
 	if (!stream_has(s, KP_STREAM_CLOSED)) {
 		s->flags |= KP_STREAM_CLOSED;
-		if (!stream_has(s, KP_STREAM_NO_CLOSE) && s->ops->on_close != NULL)
+		if (!stream_has(s, KP_STREAM_NO_CLOSE))
 			s->ops->on_close(s->svc, s, now, s->close_err);
 		kp_trace_emit(c->env->trace, KP_TRACE_STREAM_CLOSED, c->id.slot, s->y.id,
 		              (uint64_t) - (int64_t)s->close_err);

@@ -92,8 +92,8 @@ static void stream_negotiate(kp_stream *s, kp_time now, kp_slice *in)
 	case KP_OK:
 		if (mss->dialer) {
 			s->proto = s->neg->protos[mss->at];
-			if (kp_mss_is_done(mss))
-				stream_neg_free(s);
+			KP_ASSERT(kp_mss_is_done(mss)); /* what it answers was written */
+			stream_neg_free(s);
 			stream_agreed(s, now);
 		} else {
 			stream_answer(s, now);
@@ -252,7 +252,7 @@ static size_t stream_mux_data(void *ctx, kp_time now, kp_ystream *y, kp_slice in
 {
 	kp_conn *c = (kp_conn *)ctx;
 	kp_stream *s = stream_of(y);
-	if (kp_yamux_fin_sent(y) && kp_list_linked(&s->timed) && (s->flags & KP_STREAM_AGREED) != 0)
+	if (kp_yamux_fin_sent(y) && (s->flags & KP_STREAM_AGREED) != 0)
 		kp_stream_time(s, &c->half_open); /* not silent */
 	size_t used = 0;
 	if (s->rxq_n == 0)
@@ -338,7 +338,8 @@ static unsigned stream_mux_pull(void *ctx, kp_time now, kp_ystream *y, kp_slice 
 		k = stream_pull_neg(s, v, n_max, scratch);
 	if (k > 0)
 		n_max -= v[0].n;
-	if ((s->flags & KP_STREAM_OPEN) == 0 || s->ops->pull == NULL || n_max == 0 || k == v_max)
+	KP_ASSERT(n_max > 0 && k < v_max); /* yamux makes room for more than a negotiation */
+	if ((s->flags & KP_STREAM_OPEN) == 0 || s->ops->pull == NULL)
 		return k;
 	unsigned given = s->ops->pull(s->svc, s, now, v + k, v_max - k, n_max);
 	if (given > 0 && (s->flags & KP_STREAM_DEAD) == 0 && s->ops->wants_barrier != NULL &&

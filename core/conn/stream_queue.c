@@ -53,8 +53,7 @@ size_t kp_stream_queue_put(kp_stream *s, kp_slice in)
 
 kp_slice kp_stream_queue_head(const kp_stream *s)
 {
-	if (s->rxq_head == NULL)
-		return kp_slice_none();
+	KP_ASSERT(s->rxq_head != NULL);
 	const stream_chunk *chunk = stream_chunk_of(s->rxq_head);
 	return kp_slice_of(kp_block_bytes(s->rxq_head) + chunk->head, chunk->tail - chunk->head);
 }

@@ -459,7 +459,7 @@ static void yamux_tx_due(kp_yamux *y, kp_gather *g)
 		}
 		/* used up to the last frame before we got to write this: however short the way, the
 		 * peer stands still meanwhile */
-		if (s->credit > 0 && s->recv_window < KP_YAMUX_FRAME_MAX)
+		if (s->recv_window < KP_YAMUX_FRAME_MAX)
 			s->credit += yamux_grow(y, s, KP_MIN(y->window_max, YAMUX_NEAR_MAX));
 		yamux_tx_ctl(g, KP_YAMUX_WINDOW, yamux_first_flags(s), s->id, s->credit);
 		s->recv_window += s->credit;

@@ -5,8 +5,7 @@
 
 static bool identify_known(uint32_t number)
 {
-	return number >= KP_IDENTIFY_PUBLIC_KEY && number <= KP_IDENTIFY_SIGNED_RECORD &&
-	       number != 7;
+	return number <= KP_IDENTIFY_SIGNED_RECORD && number != 7;
 }
 
 kp_err kp_identify_validate(kp_slice msg, kp_identify_counts *counts)

@@ -31,11 +31,9 @@ static bool key_public_length(const kp_key_pb *k)
 		return k->data.n == 32;
 	case KP_KEY_SECP256K1:
 		return k->data.n == 33 && (k->data.p[0] == 2 || k->data.p[0] == 3);
-	case KP_KEY_RSA:
-	case KP_KEY_ECDSA:
+	default: /* RSA, ECDSA */
 		return k->data.n > 0 && k->data.n <= KP_PUBKEY_DATA_MAX;
 	}
-	return false;
 }
 
 kp_err kp_key_pb_parse_public(kp_slice in, kp_key_pb *out)
@@ -54,11 +52,9 @@ static bool key_private_length(const kp_key_pb *k)
 		return k->data.n == 64;
 	case KP_KEY_SECP256K1:
 		return k->data.n == 32;
-	case KP_KEY_RSA:
-	case KP_KEY_ECDSA:
+	default: /* RSA, ECDSA */
 		return k->data.n > 0 && k->data.n <= KP_PRIVKEY_DATA_MAX;
 	}
-	return false;
 }
 
 kp_err kp_key_pb_parse_private(kp_slice in, kp_key_pb *out)
@@ -96,8 +92,7 @@ const char *kp_key_type_text(kp_key_type type)
 		return "Ed25519";
 	case KP_KEY_SECP256K1:
 		return "Secp256k1";
-	case KP_KEY_ECDSA:
+	default:
 		return "ECDSA";
 	}
-	return "unknown";
 }

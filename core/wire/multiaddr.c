@@ -125,12 +125,11 @@ bool kp_maddr_value_ok(const kp_maddr_proto *proto, kp_slice value, bool last)
 	case KP_MADDR_MULTIHASH:
 		return maddr_multihash_ok(value);
 	case KP_MADDR_ONION: /* port 0 is none */
-		return value.n == proto->size &&
-		       (value.p[value.n - 2] != 0 || value.p[value.n - 1] != 0);
-	case KP_MADDR_GARLIC32:
+		KP_ASSERT(value.n == proto->size);
+		return value.p[value.n - 2] != 0 || value.p[value.n - 1] != 0;
+	default: /* garlic32 */
 		return value.n == 32 || value.n >= 35;
 	}
-	return false;
 }
 
 static void maddr_set(kp_maddr *out, kp_slice bytes)

@@ -112,17 +112,18 @@ static bool maddr_read_value(const kp_maddr_proto *proto, kp_slice text, kp_writ
 		return maddr_read_escaped(text, w);
 	case KP_MADDR_PEER:
 		err = kp_peer_id_parse_text(text, &id);
-		return err == KP_OK && maddr_read_decoded(err, id.b, id.n, w);
+		if (err == KP_OK)
+			kp_write(w, id.b, id.n);
+		return err == KP_OK;
 	case KP_MADDR_MULTIHASH:
 		err = kp_multibase_decode(text, bytes, sizeof(bytes), &n);
 		return maddr_read_decoded(err, bytes, n, w);
 	case KP_MADDR_ONION:
 		return maddr_read_onion(text, proto->size, w);
-	case KP_MADDR_GARLIC32:
+	default: /* garlic32 */
 		err = kp_base32_decode(text, bytes, sizeof(bytes), &n);
 		return maddr_read_decoded(err, bytes, n, w);
 	}
-	return false;
 }
 
 static const char *maddr_form_why(kp_maddr_form form)
@@ -150,12 +151,9 @@ static const char *maddr_form_why(kp_maddr_form form)
 		return "not a multihash in multibase";
 	case KP_MADDR_ONION:
 		return "not an onion address with port";
-	case KP_MADDR_GARLIC32:
+	default: /* and a flag has nothing that could be wrong */
 		return "not a garlic32 address";
-	case KP_MADDR_FLAG:
-		break;
 	}
-	return "takes no value";
 }
 
 /* Takes /segment off *text, without the slash. */
@@ -310,9 +308,7 @@ static void maddr_write_value(kp_writer *w, const kp_maddr_proto *proto, kp_slic
 	case KP_MADDR_GARLIC32:
 		kp_base32_write(w, value);
 		break;
-	case KP_MADDR_NAME:
-	case KP_MADDR_PATH:
-	case KP_MADDR_FLAG:
+	default: /* a name, a path, or nothing */
 		kp_write_slice(w, value);
 		break;
 	}

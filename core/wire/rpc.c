@@ -15,7 +15,7 @@ static bool rpc_control_kind(uint32_t number, kp_rpc_kind *kind)
 {
 	static const kp_rpc_kind kinds[] = {KP_RPC_IHAVE, KP_RPC_IWANT,     KP_RPC_GRAFT,
 	                                    KP_RPC_PRUNE, KP_RPC_IDONTWANT, KP_RPC_EXTENSIONS};
-	if (number < 1 || number > KP_COUNT_OF(kinds))
+	if (number > KP_COUNT_OF(kinds)) /* 0 is no field number */
 		return false;
 	*kind = kinds[number - 1];
 	return true;
@@ -93,11 +93,9 @@ static kp_err rpc_item_field(const kp_pb_field *f, kp_rpc_item *item)
 	case KP_RPC_GRAFT:
 	case KP_RPC_IDONTWANT:
 		return rpc_gossip_field(f, item);
-	case KP_RPC_MESSAGE:
-	case KP_RPC_EXTENSIONS:
-		break;
+	default: /* extensions */
+		return KP_OK;
 	}
-	return KP_OK;
 }
 
 /* Fills *item and checks all of raw, except a MESSAGE, which has its own parser. */
@@ -229,9 +227,7 @@ static void rpc_count_item(const kp_rpc_item *item, kp_rpc_counts *n)
 		n->idontwant++;
 		n->idontwant_ids += rpc_count_ids(item);
 		break;
-	case KP_RPC_SUBOPT:
-	case KP_RPC_MESSAGE:
-	case KP_RPC_EXTENSIONS:
+	default: /* extensions */
 		break;
 	}
 }

@@ -209,8 +209,10 @@ static size_t builder_put_ids(kp_rpc_builder *b, uint32_t number, kp_slice topic
 		fit++;
 	}
 	kp_writer w;
-	if (fit == 0 || !builder_room(b, kp_pb_size_bytes(number, body_n), &w))
+	if (fit == 0)
 		return 0;
+	bool room = builder_room(b, kp_pb_size_bytes(number, body_n), &w);
+	KP_ASSERT(room); /* it was counted above */
 	kp_pb_write_tag_len(&w, number, body_n);
 	kp_pb_write_opt(&w, 1, topic);
 	for (size_t i = 0; i < fit; i++)

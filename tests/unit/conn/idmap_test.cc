@@ -33,6 +33,7 @@ TEST(idmap, agrees_with_a_reference)
 			ref[id] = &values[i % 1000];
 		}
 		ASSERT_EQ(m.n, ref.size());
+		ASSERT_EQ(kp_idmap_get(&m, 0), nullptr); /* 0 is an empty place */
 	}
 	kp_idmap_fini(&m);
 	EXPECT_EQ(mem.bytes, 0u);

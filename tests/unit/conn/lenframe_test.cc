@@ -105,6 +105,8 @@ TEST_F(lenframe, nothing_is_allocated_for_a_length_alone)
 	EXPECT_EQ(all("\xff\xff\x3f", 1u << 20, &got), KP_E_AGAIN);
 	EXPECT_EQ(kp_pool_blocks_live(pool), 0u);
 	EXPECT_FALSE(kp_lenframe_idle(&f));
+	EXPECT_EQ(all("x", 1u << 20, &got), KP_E_AGAIN);
+	EXPECT_FALSE(kp_lenframe_idle(&f)) << "in the body";
 }
 
 TEST_F(lenframe, bad_lengths)

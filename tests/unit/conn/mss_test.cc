@@ -244,6 +244,23 @@ TEST(mss, reply_before_the_next_proposal_is_written_is_an_error)
 	EXPECT_EQ(d.err, KP_E_PROTO);
 }
 
+TEST(mss, not_done_while_a_refusal_is_unwritten)
+{
+	Machine m(false, {"/x"});
+	m.feed(header + frame("/q"));
+	EXPECT_EQ(m.sent, header + frame("na"));
+	std::string in = frame("/r") + frame("/x");
+	kp_slice rest = kp_slice_of(in.data(), in.size());
+	ASSERT_EQ(kp_mss_rx(&m.m, &rest), KP_OK);
+	kp_mss_refuse(&m.m);
+	ASSERT_EQ(kp_mss_rx(&m.m, &rest), KP_OK);
+	kp_mss_accept(&m.m, "/x");
+	EXPECT_FALSE(kp_mss_is_done(&m.m));
+	m.flush();
+	EXPECT_TRUE(kp_mss_is_done(&m.m));
+	EXPECT_EQ(m.sent, header + frame("na") + frame("na") + frame("/x"));
+}
+
 TEST(mss, lazy_means_one_proposal)
 {
 	Machine one(true, {"/a"}), two(true, {"/a", "/b"}), l(false, {"/a"});

@@ -331,6 +331,7 @@ TEST_F(noise, counters_end)
 	uint8_t out[32] = {0};
 	kp_slice v = kp_slice_of("x", 1), plain;
 	EXPECT_EQ(kp_noise_seal(&n, &v, 1, 1, out), KP_E_INTERNAL);
+	EXPECT_EQ(kp_noise_open(&n, {out, KP_AEAD_TAG - 1}, &plain), KP_E_PROTO);
 	EXPECT_EQ(kp_noise_open(&n, {out, sizeof out}, &plain), KP_E_PROTO);
 	done();
 }

@@ -37,7 +37,7 @@ struct Flow {
 	uint64_t blob = 0;         /* zero bytes still to be pulled after `out` */
 	size_t hold_at = SIZE_MAX; /* hold once that much has come */
 	kp_err data_err = KP_OK, open_err = KP_OK;
-	std::function<void(Flow &)> on_open, on_data;
+	std::function<void(Flow &)> on_open, on_data, on_close;
 
 	void send(const std::string &bytes)
 	{
@@ -174,6 +174,8 @@ struct Service {
 		f->closed++;
 		f->why = why;
 		f->s = nullptr;
+		if (f->on_close)
+			f->on_close(*f);
 	}
 };
 

@@ -546,6 +546,100 @@ TEST(yamux, reset)
 	EXPECT_EQ(m.tx_all(), "");
 }
 
+TEST(yamux, calls_on_streams_that_are_over)
+{
+	Mux m(true);
+	Stream &gone = m.open(), &ended = m.open(), &dead = m.open();
+	m.tx_all();
+	kp_yamux_remove(&m.y, &gone.y);
+	kp_yamux_want(&m.y, &gone.y);
+	kp_yamux_pause(&m.y, &gone.y, false);
+	kp_yamux_finish(&m.y, &gone.y);
+	m.consume(gone, W);
+	EXPECT_FALSE(kp_yamux_pending(&m.y));
+	EXPECT_TRUE(kp_yamux_reset(&m.y, &gone.y)) << "nothing of it is left";
+	kp_yamux_finish(&m.y, &ended.y);
+	kp_yamux_finish(&m.y, &ended.y);
+	EXPECT_EQ(parse(m.tx_all()).size(), 1u);
+	kp_yamux_want(&m.y, &ended.y);
+	EXPECT_FALSE(kp_yamux_pending(&m.y));
+	EXPECT_FALSE(kp_yamux_reset(&m.y, &dead.y));
+	EXPECT_FALSE(kp_yamux_reset(&m.y, &dead.y)) << "its RST is due already";
+	EXPECT_EQ(parse(m.tx_all()).size(), 1u);
+	EXPECT_TRUE(dead.gone);
+}
+
+TEST(yamux, finished_without_a_window)
+{
+	Mux m(true);
+	Stream &s = m.open();
+	m.send(s, std::string(W, 'x'));
+	m.tx_all();
+	kp_yamux_finish(&m.y, &s.y);
+	EXPECT_EQ(m.tx_all(), "") << "the owner is asked once more, when there is a window";
+	EXPECT_EQ(m.rx(window(0, 1, 100)), KP_E_AGAIN);
+	auto f = parse(m.tx_all());
+	ASSERT_EQ(f.size(), 1u);
+	EXPECT_EQ(f[0].h.flags, KP_YAMUX_FIN);
+}
+
+TEST(yamux, more_to_send_after_the_finish_and_no_window)
+{
+	Mux m(true);
+	Stream &s = m.open();
+	m.send(s, std::string(W, 'x'));
+	m.tx_all();
+	EXPECT_EQ(m.rx(window(0, 1, 1)), KP_E_AGAIN);
+	m.send(s, "y");
+	m.tx_all();
+	kp_yamux_finish(&m.y, &s.y); /* its turn is for the FIN */
+	m.send(s, "z");
+	EXPECT_EQ(m.tx_all(), "");
+	EXPECT_EQ(m.rx(window(0, 1, 1)), KP_E_AGAIN);
+	EXPECT_EQ(m.tx_all(), data(0, 1, "z"));
+	EXPECT_EQ(m.rx(window(0, 1, 1)), KP_E_AGAIN);
+	EXPECT_EQ(m.tx_all(), window(KP_YAMUX_FIN, 1, 0)) << "asked once more, as above";
+}
+
+TEST(yamux, credit_adds_up_until_it_is_written)
+{
+	Mux m(false);
+	m.manual = true;
+	EXPECT_EQ(m.rx(data(KP_YAMUX_SYN, 1, std::string(W, 'x'))), KP_E_AGAIN);
+	m.tx_all();
+	m.consume(*m.at(1), W / 2);
+	m.consume(*m.at(1), W / 2);
+	auto f = parse(m.tx_all());
+	ASSERT_EQ(f.size(), 1u);
+	EXPECT_GE(f[0].h.length, W);
+}
+
+/* Replies, then the ping, then window updates and resets: one frame at a time. */
+TEST(yamux, control_frames_wait_for_room)
+{
+	Mux m(true);
+	Stream &a = m.open(), &b = m.open();
+	m.tx_all();
+	for (uint32_t i = 0; i < 2; i++)
+		EXPECT_EQ(m.rx(ping(KP_YAMUX_SYN, i)), KP_E_AGAIN);
+	kp_yamux_ping(&m.y);
+	kp_yamux_reset(&m.y, &a.y);
+	kp_yamux_reset(&m.y, &b.y);
+	EXPECT_EQ(m.tx(KP_YAMUX_HDR_SIZE - 1), "");
+	std::string all;
+	for (int i = 0; i < 5; i++) {
+		std::string one = m.tx(KP_YAMUX_HDR_SIZE);
+		EXPECT_EQ(one.size(), KP_YAMUX_HDR_SIZE);
+		all += one;
+	}
+	auto f = parse(all);
+	EXPECT_EQ(f[1].h.flags, KP_YAMUX_ACK);
+	EXPECT_EQ(f[2].h.flags, KP_YAMUX_SYN);
+	EXPECT_EQ(f[2].h.type, KP_YAMUX_PING);
+	EXPECT_EQ(f[4].h.flags, KP_YAMUX_RST);
+	EXPECT_EQ(m.tx_all(), "");
+}
+
 TEST(yamux, ids_run_out)
 {
 	Mux m(true);

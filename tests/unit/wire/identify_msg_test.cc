@@ -204,6 +204,20 @@ TEST(identify_msg, bad_input)
 	}
 }
 
+TEST(identify_msg, the_walk_skips_what_it_does_not_know)
+{
+	Exact bytes(unhex("3a0178"    /* field 7 */
+	                  "4a0178"    /* field 9 */
+	                  "0801"      /* the key as a number */
+	                  "32016b")); /* the agent */
+	kp_slice rest = bytes.s();
+	kp_identify_field f;
+	ASSERT_TRUE(kp_identify_next(&rest, &f));
+	EXPECT_EQ(f.kind, KP_IDENTIFY_AGENT_VERSION);
+	EXPECT_EQ(text_of(f.value), "k");
+	EXPECT_FALSE(kp_identify_next(&rest, &f));
+}
+
 /* A message of very many addresses: counting comes first, nothing is stored on the way. */
 TEST(identify_msg, four_thousand_protocols_are_counted)
 {

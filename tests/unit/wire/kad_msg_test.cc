@@ -231,6 +231,7 @@ TEST(kad_msg, bad_input)
 	        {"520101", KP_E_PROTO, "level is bytes"},
 	        {"0880", KP_E_PROTO, "cut"},
 	        {"7a0178", KP_OK, "unknown field"},
+	        {"1a027001", KP_OK, "unknown field of a record"},
 	};
 	for (const auto &row : rows) {
 		SCOPED_TRACE(row.why);
@@ -295,6 +296,19 @@ TEST(kad_msg, record_fields_merge_and_ttl_saturates)
 	EXPECT_EQ(text_of(m.record.value), "z");
 	EXPECT_EQ(m.record.ttl, UINT32_MAX);
 	EXPECT_EQ(m.record.publisher.p, nullptr);
+}
+
+/* The walk relies on nothing: a list that nobody has checked ends where it is wrong. */
+TEST(kad_msg, malformed_entries_of_an_unchecked_list)
+{
+	Exact bytes(unhex("42020801" /* the id is a number */
+	                  "4205"
+	                  "0a03000161"));
+	kp_kad_peers walk = {bytes.s(), 8};
+	kp_kad_peer peer;
+	ASSERT_TRUE(kp_kad_next_peer(&walk, &peer));
+	EXPECT_EQ(hex(kp_peer_id_slice(&peer.id)), "000161");
+	EXPECT_FALSE(kp_kad_next_peer(&walk, &peer));
 }
 
 TEST(kad_msg, negative_level)

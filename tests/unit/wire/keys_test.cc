@@ -106,6 +106,7 @@ TEST(keys, only_the_deterministic_form)
 	        {"0800120008011220", "", "another key before"},
 	        {"08011220", "0801", "type again behind"},
 	        {"0801", "", "no data"},
+	        {"08011020", "", "data is a number"},
 	        {"0a010112", "", "type is bytes"},
 	        {"08041220", "", "type 4"},
 	        {"08ffffffffffffffffff011220", "", "type -1"},

@@ -233,6 +233,9 @@ TEST(multiaddr, bytes_that_have_no_text_of_their_own)
 	} rows[] = {
 	        {"9003022f61dd03", "unix path before another component"},
 	        {"90030161", "unix path without slash"},
+	        {"9003026162", "longer unix path without slash"},
+	        {"9003032f0161", "control character in a unix path"},
+	        {"d2030112", "multihash without a length"},
 	        {"9003012f", "unix path of a slash"},
 	        {"9003032f612f", "unix path that ends in a slash"},
 	        {"350100", "NUL in a name"},
@@ -250,6 +253,29 @@ TEST(multiaddr, bytes_that_have_no_text_of_their_own)
 	}
 }
 
+TEST(multiaddr, escaped_texts)
+{
+	kp_maddr m;
+	ASSERT_EQ(kp_maddr_parse_bytes(slice(unhex("e1030361002f")), &m), KP_OK);
+	EXPECT_EQ(maddr_text(m), "/http-path/a%00%2F");
+	m = maddr("/http-path/a%00%2F");
+	EXPECT_EQ(hex(kp_maddr_slice(&m)), "e1030361002f");
+}
+
+/* Only parsing makes addresses; one that was filled in otherwise is not trusted. */
+TEST(multiaddr, a_peer_that_is_none)
+{
+	kp_maddr m = maddr("/ip4/1.2.3.4/tcp/80");
+	kp_maddr_target t;
+	kp_peer_id id;
+	const uint8_t wrong[] = {0xa5, 0x03, 2, 0x12, 0x20};
+	memcpy(m.b + m.n, wrong, sizeof wrong);
+	m.n = static_cast<uint16_t>(m.n + sizeof wrong);
+	EXPECT_FALSE(kp_maddr_peer(&m, &id));
+	EXPECT_FALSE(kp_maddr_tcp_target(&m, &t));
+	EXPECT_EQ(maddr_text(m), "/ip4/1.2.3.4/tcp/80/p2p/");
+}
+
 /* Forms that no vector shows. */
 TEST(multiaddr, onion_and_garlic_texts)
 {
@@ -265,6 +291,13 @@ TEST(multiaddr, onion_and_garlic_texts)
 		EXPECT_EQ(hex(kp_maddr_slice(&m)), row.hex);
 		EXPECT_EQ(maddr_text(m), row.text);
 	}
+}
+
+TEST(multiaddr, onion_texts_that_are_wrong)
+{
+	for (const char *text : {"/onion/aaimaq4ygg2iegci:", "/onion/aaimaq4ygg2iegc!:80",
+	                         "/onion/aaimaq4ygg2iegci", "/onion/aaimaq4ygg2iegciaaaa:80"})
+		EXPECT_STREQ(text_error(text), "not an onion address with port") << text;
 }
 
 TEST(multiaddr, components)
@@ -515,6 +548,34 @@ TEST(multiaddr, scopes)
 	EXPECT_EQ(kp_maddr_scope(&none), KP_SCOPE_NONE);
 	EXPECT_EQ(kp_maddr_scope(&dns), KP_SCOPE_NONE);
 	EXPECT_EQ(kp_maddr_scope(&zone), KP_SCOPE_NONE);
+}
+
+TEST(multiaddr, what_a_teller_may_tell)
+{
+	static const struct {
+		const char *addr;
+		bool to_link_local, to_public;
+	} rows[] = {
+	        {"/ip4/8.8.8.8/tcp/1", true, true},
+	        {"/ip4/10.0.0.1/tcp/1", true, false},
+	        {"/ip4/127.0.0.1/tcp/1", false, false},
+	        {"/ip4/0.0.0.0/tcp/1", false, false},
+	        {"/dns/a/tcp/1", true, true},
+	        {"/dns4/a/tcp/1", true, true},
+	        {"/dns6/a/tcp/1", true, true},
+	        {"/dnsaddr/a", true, true},
+	        {"/unix/a", true, false},
+	};
+	for (const auto &row : rows) {
+		kp_maddr m = maddr(row.addr);
+		EXPECT_TRUE(kp_maddr_fits_scope(&m, KP_SCOPE_LOOPBACK)) << row.addr;
+		EXPECT_EQ(kp_maddr_fits_scope(&m, KP_SCOPE_LINK_LOCAL), row.to_link_local)
+		        << row.addr;
+		EXPECT_EQ(kp_maddr_fits_scope(&m, KP_SCOPE_PRIVATE), row.to_link_local) << row.addr;
+		EXPECT_EQ(kp_maddr_fits_scope(&m, KP_SCOPE_PUBLIC), row.to_public) << row.addr;
+	}
+	kp_maddr none = {};
+	EXPECT_FALSE(kp_maddr_fits_scope(&none, KP_SCOPE_PUBLIC));
 }
 
 /* ---- IP texts ---- */

@@ -135,7 +135,8 @@ TEST(peer_id, long_and_odd_texts)
 	for (const std::string &text :
 	     {std::string(80, '1'), std::string(5000, '1'), std::string(300, 'z'),
 	      "b" + std::string(400, 'a'), std::string("Qm"), std::string("1"), std::string("Q"),
-	      std::string("b"), std::string("k"), std::string("\0\0", 2),
+	      std::string("b"), std::string("k"), std::string("\0\0", 2), std::string("Qx"),
+	      std::string("f01721199") /* a CID of no multihash that is an id */,
 	      std::string("12D3KooW\xff")}) {
 		Exact exact(text);
 		EXPECT_EQ(kp_peer_id_parse_text(exact.s(), &id), KP_E_INVAL) << text;

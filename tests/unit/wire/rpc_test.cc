@@ -288,6 +288,14 @@ TEST(rpc, ids_and_px_are_counted)
 	EXPECT_EQ(n.px, 3u);
 }
 
+TEST(rpc, a_malformed_peer_of_an_unchecked_prune)
+{
+	Exact bytes(unhex("12020801")); /* its id is a number */
+	kp_slice px = bytes.s();
+	kp_rpc_px one;
+	EXPECT_FALSE(kp_rpc_next_px(&px, &one));
+}
+
 TEST(rpc, largest_backoff_is_passed_on_whole)
 {
 	Exact bytes(unhex(payload_of("prune backoff 2^64-1")));

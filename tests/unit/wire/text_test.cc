@@ -12,6 +12,7 @@ TEST(utf8, valid)
 		EXPECT_TRUE(kp_utf8_valid(s.s())) << text;
 	}
 	EXPECT_TRUE(kp_utf8_valid(kp_slice_none()));
+	EXPECT_EQ(kp_utf8_first(kp_slice_none()), 0u);
 	EXPECT_TRUE(kp_utf8_valid(kp_slice_of("\0", 1)));
 }
 
