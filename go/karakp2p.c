@@ -8755,6 +8755,8 @@ void kp_stream_resume(kp_stream *s);
 /* A stream that does not keep its connection from being idle (ping, identify, an unneeded pubsub
  * stream). Default: it does. */
 void kp_stream_set_idle(kp_stream *s, bool idle);
+/* Something worth a connection has passed: if it is idle, it is so from now on. */
+void kp_stream_used(kp_stream *s, kp_time now);
 
 /* When the connection last got bytes accepted by the peer's socket while it had any to send; the
  * time it opened if it never had. */
@@ -8860,7 +8862,7 @@ bool kp_conn_outbound(const kp_conn *c);
 const kp_peer_id *kp_conn_peer(const kp_conn *c); /* n == 0 before on_secured */
 kp_time kp_conn_rtt(const kp_conn *c);            /* last yamux ping; KP_NEVER = not measured */
 kp_time kp_conn_opened_at(const kp_conn *c);      /* when it became OPEN */
-/* Since when no stream keeps it busy; KP_NEVER while one does. */
+/* Since when no stream keeps it busy and none was of use (stream.h); KP_NEVER while one does. */
 kp_time kp_conn_idle_since(const kp_conn *c);
 
 /* ======== core/conn/mss.h ===================================================================== */
@@ -11393,6 +11395,11 @@ void kp_stream_set_idle(kp_stream *s, bool idle)
 	s->flags ^= KP_STREAM_IDLE;
 	if (!stream_has(s, KP_STREAM_DEAD))
 		stream_set_busy(s, !idle);
+}
+
+void kp_stream_used(kp_stream *s, kp_time now)
+{
+	s->c->idle_at = now;
 }
 
 kp_time kp_stream_last_progress(const kp_stream *s)
@@ -20373,6 +20380,7 @@ static kp_err stream_on_data(void *svc, kp_stream *s, kp_time now, kp_slice in)
 			kp_gs_stream_restart(p);
 		return KP_OK;
 	}
+	kp_stream_used(s, now);
 	/* ends: every round consumes something or stops */
 	while (in.n > 0) {
 		kp_ref rpc;
@@ -20421,7 +20429,10 @@ static unsigned stream_pull(void *svc, kp_stream *s, kp_time now, kp_slice *v, u
 	gs_stream *st = kp_stream_state(s);
 	if (st->p->out != s || st->p->out_dead)
 		return 0;
-	return kp_sendq_pull(svc, now, st->p, v, v_max, n_max);
+	unsigned k = kp_sendq_pull(svc, now, st->p, v, v_max, n_max);
+	if (k > 0)
+		kp_stream_used(s, now);
+	return k;
 }
 
 static bool stream_wants_barrier(void *svc, kp_stream *s)

@@ -105,7 +105,7 @@ bool kp_conn_outbound(const kp_conn *c);
 const kp_peer_id *kp_conn_peer(const kp_conn *c); /* n == 0 before on_secured */
 kp_time kp_conn_rtt(const kp_conn *c);            /* last yamux ping; KP_NEVER = not measured */
 kp_time kp_conn_opened_at(const kp_conn *c);      /* when it became OPEN */
-/* Since when no stream keeps it busy; KP_NEVER while one does. */
+/* Since when no stream keeps it busy and none was of use (stream.h); KP_NEVER while one does. */
 kp_time kp_conn_idle_since(const kp_conn *c);
 
 #ifdef __cplusplus

@@ -342,6 +342,11 @@ void kp_stream_set_idle(kp_stream *s, bool idle)
 		stream_set_busy(s, !idle);
 }
 
+void kp_stream_used(kp_stream *s, kp_time now)
+{
+	s->c->idle_at = now;
+}
+
 kp_time kp_stream_last_progress(const kp_stream *s)
 {
 	return s->c->progress_at;

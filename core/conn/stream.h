@@ -86,6 +86,8 @@ void kp_stream_resume(kp_stream *s);
 /* A stream that does not keep its connection from being idle (ping, identify, an unneeded pubsub
  * stream). Default: it does. */
 void kp_stream_set_idle(kp_stream *s, bool idle);
+/* Something worth a connection has passed: if it is idle, it is so from now on. */
+void kp_stream_used(kp_stream *s, kp_time now);
 
 /* When the connection last got bytes accepted by the peer's socket while it had any to send; the
  * time it opened if it never had. */

@@ -177,6 +177,7 @@ static kp_err stream_on_data(void *svc, kp_stream *s, kp_time now, kp_slice in)
 			kp_gs_stream_restart(p);
 		return KP_OK;
 	}
+	kp_stream_used(s, now);
 	/* ends: every round consumes something or stops */
 	while (in.n > 0) {
 		kp_ref rpc;
@@ -225,7 +226,10 @@ static unsigned stream_pull(void *svc, kp_stream *s, kp_time now, kp_slice *v, u
 	gs_stream *st = kp_stream_state(s);
 	if (st->p->out != s || st->p->out_dead)
 		return 0;
-	return kp_sendq_pull(svc, now, st->p, v, v_max, n_max);
+	unsigned k = kp_sendq_pull(svc, now, st->p, v, v_max, n_max);
+	if (k > 0)
+		kp_stream_used(s, now);
+	return k;
 }
 
 static bool stream_wants_barrier(void *svc, kp_stream *s)

@@ -208,6 +208,30 @@ TEST(limits, idle_connections_end_and_kept_ones_do_not)
 	EXPECT_EQ(c.of_type(KP_EV_PEER_DOWN).size(), 0u);
 }
 
+/* Who publishes to a topic without joining it shares no topic with those who hear it. */
+TEST(limits, a_connection_that_carries_messages_is_not_idle)
+{
+	Net n;
+	net::Config idle = {{"idle_timeout", "5"}, {"kad.mode", "off"}};
+	auto joined = idle;
+	joined.push_back({"topic", "t"});
+	Node &a = n.add(idle), &b = n.add(joined);
+	a.request(KP_OP_CONNECT, b.addr());
+	n.run(KP_SEC(1));
+	for (int i = 0; i < 10; i++) {
+		a.publish("t", std::to_string(i));
+		n.run(KP_SEC(3));
+		ASSERT_TRUE(a.connected(b)) << i;
+	}
+	EXPECT_EQ(b.of_type(KP_EV_MESSAGE).size(), 10u);
+	for (int i = 0; i < 3; i++) { /* pings are not what it is for */
+		a.request(KP_OP_PING, b.id());
+		n.run(KP_SEC(2));
+	}
+	EXPECT_FALSE(a.connected(b));
+	EXPECT_GE(a.stat(KP_STAT_conns_idle_closed) + b.stat(KP_STAT_conns_idle_closed), 1u);
+}
+
 TEST(limits, a_peer_that_stops_answering_is_dropped)
 {
 	Net n;

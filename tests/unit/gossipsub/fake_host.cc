@@ -829,6 +829,8 @@ void kp_stream_set_idle(kp_stream *s, bool idle)
 	s->idle = idle;
 }
 
+void kp_stream_used(kp_stream * /*s*/, kp_time /*now*/) {}
+
 kp_time kp_stream_last_progress(const kp_stream *s)
 {
 	return s->conn->progress[s->side()];
