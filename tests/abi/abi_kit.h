@@ -471,6 +471,12 @@ inline int64_t rss_bytes()
 	return static_cast<int64_t>(resident) * sysconf(_SC_PAGESIZE);
 }
 
+/* Private memory: what the heap and the stacks hold. */
+inline int64_t anon_bytes()
+{
+	return std::stoll(task_status(static_cast<int>(getpid()), "RssAnon")) << 10;
+}
+
 /* No more than so many descriptors are left, within this scope. */
 class NoDescriptors
 {
@@ -485,6 +491,26 @@ class NoDescriptors
 		setrlimit(RLIMIT_NOFILE, &none);
 	}
 	~NoDescriptors()
+	{
+		setrlimit(RLIMIT_NOFILE, &before_);
+	}
+
+      private:
+	rlimit before_;
+};
+
+/* At least so many descriptors may be in use, within this scope. */
+class RaisedDescriptors
+{
+      public:
+	explicit RaisedDescriptors(rlim_t n)
+	{
+		getrlimit(RLIMIT_NOFILE, &before_);
+		rlimit more = before_;
+		more.rlim_cur = std::max(more.rlim_cur, std::min(n, more.rlim_max));
+		setrlimit(RLIMIT_NOFILE, &more);
+	}
+	~RaisedDescriptors()
 	{
 		setrlimit(RLIMIT_NOFILE, &before_);
 	}

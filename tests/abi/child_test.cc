@@ -145,6 +145,23 @@ int child_peer()
 	_exit(0);
 }
 
+/* Many nodes that have joined "idle" and dial one; ends when its input does. */
+int child_crowd(int count, const std::string &address)
+{
+	std::vector<kp2p_node *> nodes;
+	for (int i = 0; i < count; i++) {
+		nodes.push_back(child_node({{"topic", "idle"},
+		                            {"bootstrap", address},
+		                            {"kad.mode", "off"},
+		                            {"workers", "1"}}));
+		if (nodes.back() == nullptr || kp2p_node_start(nodes.back(), nullptr) != 0)
+			return 3;
+	}
+	for (char c; read(0, &c, 1) > 0;)
+		;
+	_exit(0);
+}
+
 /* With so many descriptors left a node starts, or says what it lacks and starts when it has it. */
 int child_descriptors(int left)
 {
@@ -216,7 +233,7 @@ int child_names(const std::string &servers)
 	dup2(2, 1); /* what fails is told where the parent looks */
 	if (servers == "silent")
 		child_silent_server();
-	const int limit_ms = 1000;
+	const int limit_ms = 500;
 	kit::Node n(local({{"bootstrap", "/dnsaddr/boot.kp2p.test"}}));
 	for (const char *kind : {"dns", "dns4", "dns6", "dnsaddr"}) {
 		std::string name = std::string(kind) + ".kp2p.test";
@@ -246,8 +263,8 @@ int child_names(const std::string &servers)
 int child_run(const std::string &all)
 {
 	std::istringstream words(all);
-	std::string mode, argument;
-	words >> mode >> argument;
+	std::string mode, argument, address;
+	words >> mode >> argument >> address;
 	if (mode == "running")
 		return child_start(0) ? 0 : 3;
 	if (mode == "unstarted")
@@ -262,6 +279,8 @@ int child_run(const std::string &all)
 		return child_exit_on_thread();
 	if (mode == "fork")
 		return child_fork();
+	if (mode == "crowd")
+		return child_crowd(std::stoi(argument), address);
 	if (mode == "descriptors")
 		return child_descriptors(std::stoi(argument));
 	if (mode == "names")
