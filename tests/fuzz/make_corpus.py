@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Seeds for every fuzz target: make_corpus.py FOLDER writes FOLDER/TARGET/….
 
-They come from two places. The wire vectors (tests/vectors) hold what go, rust, js and py put on the
-wire, and what they refuse: their bytes go to the targets that read such bytes. What no vector can
-say, sequences of operations, is kept in seeds/TARGET.hex, one input a line: the smallest set that
-libFuzzer found for the branches it reached (see --keep), and every input that once failed.
+They come from three places. The wire vectors (tests/vectors) hold what go, rust, js and py put on the
+wire, and what they refuse: their bytes go to the targets that read such bytes. seeds/captures.json is
+what go-libp2p, js-libp2p, py-libp2p and two rust-libp2p said to a node of ours, decrypted, by protocol;
+capture.py made it, and makes it anew. What neither can say, sequences of operations, is kept in
+seeds/TARGET.hex, one input a line: the smallest set that libFuzzer found for the branches it reached
+(see --keep), and every input that once failed.
 
 make_corpus.py --keep TARGET FOLDER rewrites seeds/TARGET.hex from a folder of inputs, such as one
 that `fuzz_TARGET -merge=1 FOLDER …` has made, leaving out what is longer than 2,000 bytes."""
@@ -19,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 KEEP_MAX = 2000
 VECTORS = json.loads((ROOT / "tests/vectors/vectors.json").read_text())
+CAPTURES = json.loads((HERE / "seeds/captures.json").read_text())
 
 
 def values(node):
@@ -44,6 +47,19 @@ def raw(*groups):
                 yield bytes.fromhex(text)
 
 
+def captured(kind):
+    """What every stock peer said of that kind."""
+    for peer in CAPTURES.values():
+        yield from map(bytes.fromhex, peer[kind])
+
+
+def chunks(head, data):
+    """For targets that take an operation, a length below 256, and that many bytes."""
+    for at in range(0, len(data), 255):
+        part = data[at:at + 255]
+        yield bytes([head, len(part)]) + part
+
+
 def texts(*groups):
     for group in groups:
         for text in values(VECTORS[group]):
@@ -62,6 +78,7 @@ def framed(body):
 def rpcs():
     """RPC bodies: those of the vectors, and each signed or refused message in one of its own."""
     yield from raw("rpc")
+    yield from captured("pubsub")
     for case in VECTORS["pubsub"]["signed"] + VECTORS["pubsub"]["unsigned"] + VECTORS["pubsub"]["invalid"]:
         yield b"\x12" + framed(bytes.fromhex(case["message"]))
 
@@ -116,6 +133,26 @@ def abi_calls():
         yield start + connect + settle[:24] + bytes([7, 0, 1, op, 0, 5, 0, 7, 0, 0, op, 0, 5, 0]) + settle
 
 
+def gs_rpcs():
+    yield from policies(rpcs(), [b"\x00\x01", b"\x11\x02", b"\x0a\x03"])
+    for stream in captured("pubsub_stream"):
+        yield b"\x00\x01" + stream
+
+
+def sessions():
+    """Captured plaintext behind a handshake, for fuzz_conn_bytes: we listen, and we dial."""
+    for plain in captured("yamux"):
+        for role in 12, 13:
+            yield bytes([role]) + b"".join(chunks(2, plain))
+
+
+def asked_to_identify():
+    """Captured messages as answers to our question, and pushed."""
+    for stream in captured("identify_stream"):
+        yield b"".join(chunks(10, stream)) + b"\x02"
+        yield b"\x01" + b"".join(chunks(11, stream)) + b"\x03"
+
+
 def gs_dialogues():
     """RPCs for fuzz_gs_build: messages that are wrong in each way under each policy, and a dialogue in
     which five peers subscribe, graft, speak, gossip and leave."""
@@ -134,18 +171,40 @@ def gs_dialogues():
             yield bytes([policy, second]) + join + own + speak + time + take + gossip + time + take + leave + time
 
 
+def noise_transcripts():
+    """For fuzz_conn_noise: handshakes from both sides, right and wrong in one place, and what follows."""
+    muxers = b"\x22\xc8\x01" + b"\x12\x00" * 100
+    payloads = [b"\x00", b"\x01", b"\x05", bytes([131, 1, 3, 7, len(muxers)]) + muxers]
+    payloads += [bytes([130, a, b]) for a in (0, 1, 2, 8) for b in (2, 3, 10)]
+    talk = bytes([0, 7, 4, 1, 1, 28]) + b"\x13/multistream/1.0.0\n\x03/x\n1234" + bytes([8, 2, 1, 0, 0, 1, 5, 9, 9, 9, 9, 9])
+    for role in 0, 1, 3, 5:
+        first = bytes([role, 0]) if role else bytes([0, 0, 0])
+        for payload in payloads:
+            yield first + b"\x00" + payload + b"\x00" + talk
+        for way in range(32, 256, 32):
+            yield first + b"\x00\x01" + bytes([way, 130, 4]) + talk
+            yield bytes([role, 0, way, 90, 0, 0, 0]) + talk
+        for how in 6, 7:
+            yield bytes([role, how, 0, 0, 0, 0]) + talk
+            yield first + bytes([how, 0, 0, 0]) + talk
+
+
 FROM_VECTORS = {
     "abi_ops": abi_calls,
+    "conn_bytes": sessions,
+    "conn_noise": noise_transcripts,
     "engine_config": config_lines,
     "gs_build": gs_dialogues,
-    "gs_rpc": lambda: policies(rpcs(), [b"\x00\x01", b"\x11\x02", b"\x0a\x03"]),
+    "gs_rpc": gs_rpcs,
+    "identify_in": asked_to_identify,
+    "kad_server": lambda: (b"\x00" + b"".join(chunks(20, s)) + b"\x04" for s in captured("kad_stream")),
     "noise_sym": lambda: raw("noise"),
     "wire_envelope": lambda: raw("envelope"),
-    "wire_identify": lambda: raw("identify"),
-    "wire_kad": lambda: raw("kad"),
+    "wire_identify": lambda: (*raw("identify"), *captured("identify")),
+    "wire_kad": lambda: (*raw("kad"), *captured("kad")),
     "wire_maddr": lambda: (*raw("multiaddr"), *texts("multiaddr")),
-    "wire_mss": lambda: raw("multistream", "yamux"),
-    "wire_pb": lambda: raw("uvarint", "rpc", "identify"),
+    "wire_mss": lambda: (*raw("multistream", "yamux"), *captured("mss"), *captured("yamux")),
+    "wire_pb": lambda: (*raw("uvarint", "rpc", "identify"), *captured("pubsub"), *captured("kad")),
     "wire_peer_id": lambda: (*raw("peer_id", "private_key_protobuf"), *texts("peer_id")),
     "wire_rpc": rpcs,
     "wire_rpc_build": lambda: (bytes([i & 1]) + body for i, body in enumerate(raw("rpc", "message_id"))),
