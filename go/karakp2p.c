@@ -15418,6 +15418,13 @@ void kp_gs_on_conn_close(void *svc, kp_time now, const kp_conn_info *info, kp_wh
 void kp_gs_on_identified(void *svc, kp_time now, const kp_peer_id *peer,
                          const kp_identify_info *info);
 
+/* The next of beats that keep to their grid; after a pause they are not made up for. */
+static inline kp_time gs_next_beat(kp_time at, kp_time every, kp_time now)
+{
+	at = kp_time_add(at, every);
+	return at > now ? at : kp_time_add(now, every);
+}
+
 /* ---- stream.c ---- */
 void kp_gs_stream_open(kp_gs *gs, kp_time now, gs_peer *p);
 void kp_gs_stream_restart(gs_peer *p); /* our stream is of no use any more: reset, reopen */
@@ -16755,10 +16762,7 @@ void kp_gs_heartbeat(kp_timer *t, kp_time now)
 	gs->seen_evicted = gs->seen.evicted;
 	kp_gs_spares_trim(gs);
 	kp_pool_trim(gs->env->pool);
-	/* on its own grid; after a pause beats are not made up for */
-	gs->heartbeat_at = kp_time_add(gs->heartbeat_at, gs->par.heartbeat_ns);
-	if (gs->heartbeat_at <= now)
-		gs->heartbeat_at = kp_time_add(now, gs->par.heartbeat_ns);
+	gs->heartbeat_at = gs_next_beat(gs->heartbeat_at, gs->par.heartbeat_ns, now);
 	kp_timer_set(gs->env->timers, &gs->heartbeat, gs->heartbeat_at);
 }
 
@@ -17994,8 +17998,7 @@ static void score_tick(kp_timer *t, kp_time now)
 	}
 	gs->score_epoch++;
 	kp_delivery_expire(gs, now);
-	kp_timer_set(gs->env->timers, &gs->decay,
-	             kp_time_add(now, gs->par.score.decay_interval_ns));
+	kp_timer_set(gs->env->timers, t, gs_next_beat(t->at, gs->par.score.decay_interval_ns, now));
 }
 
 /* ---- beginning and end ---- */

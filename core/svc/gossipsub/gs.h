@@ -480,6 +480,13 @@ void kp_gs_on_conn_close(void *svc, kp_time now, const kp_conn_info *info, kp_wh
 void kp_gs_on_identified(void *svc, kp_time now, const kp_peer_id *peer,
                          const kp_identify_info *info);
 
+/* The next of beats that keep to their grid; after a pause they are not made up for. */
+static inline kp_time gs_next_beat(kp_time at, kp_time every, kp_time now)
+{
+	at = kp_time_add(at, every);
+	return at > now ? at : kp_time_add(now, every);
+}
+
 /* ---- stream.c ---- */
 void kp_gs_stream_open(kp_gs *gs, kp_time now, gs_peer *p);
 void kp_gs_stream_restart(gs_peer *p); /* our stream is of no use any more: reset, reopen */

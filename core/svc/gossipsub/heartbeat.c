@@ -185,9 +185,6 @@ void kp_gs_heartbeat(kp_timer *t, kp_time now)
 	gs->seen_evicted = gs->seen.evicted;
 	kp_gs_spares_trim(gs);
 	kp_pool_trim(gs->env->pool);
-	/* on its own grid; after a pause beats are not made up for */
-	gs->heartbeat_at = kp_time_add(gs->heartbeat_at, gs->par.heartbeat_ns);
-	if (gs->heartbeat_at <= now)
-		gs->heartbeat_at = kp_time_add(now, gs->par.heartbeat_ns);
+	gs->heartbeat_at = gs_next_beat(gs->heartbeat_at, gs->par.heartbeat_ns, now);
 	kp_timer_set(gs->env->timers, &gs->heartbeat, gs->heartbeat_at);
 }

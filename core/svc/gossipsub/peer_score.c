@@ -420,8 +420,7 @@ static void score_tick(kp_timer *t, kp_time now)
 	}
 	gs->score_epoch++;
 	kp_delivery_expire(gs, now);
-	kp_timer_set(gs->env->timers, &gs->decay,
-	             kp_time_add(now, gs->par.score.decay_interval_ns));
+	kp_timer_set(gs->env->timers, t, gs_next_beat(t->at, gs->par.score.decay_interval_ns, now));
 }
 
 /* ---- beginning and end ---- */

@@ -227,6 +227,23 @@ TEST(score, invalid_messages_of_every_kind_and_their_decay)
 	EXPECT_EQ(x.info(a).invalid, 2);
 }
 
+/* A loop that is late each time must not decay more slowly than go's, whose ticker keeps to its
+ * grid; after a pause nothing is made up for. */
+TEST(score, late_decays_keep_to_their_grid)
+{
+	Scored x(quiet());
+	kp_timers *timers = &x.net.router->timers;
+	kp_time at = x.net.gs->decay.at;
+	for (unsigned i = 0; i < 3; i++) {
+		at += KP_SEC(1);
+		kp_timers_run(timers, x.net.gs->decay.at + KP_MS(300));
+		EXPECT_EQ(x.net.gs->decay.at, at);
+	}
+	kp_timers_run(timers, at + KP_MS(3500));
+	EXPECT_EQ(x.net.gs->decay.at, at + KP_MS(4500));
+	x.net.run_until(at + KP_SEC(4));
+}
+
 /* Whoever brings a message again that was rejected pays too; ignored ones cost nobody. */
 TEST(score, rejected_messages_stay_rejected)
 {
