@@ -68,7 +68,8 @@ type options struct {
 	seeded            bool
 	sink              bool
 	defaultQueues     bool
-	score, raw        bool
+	score             string
+	raw               bool
 	maxMessage        int
 }
 
@@ -199,8 +200,10 @@ func (t *tracer) tellScores() {
 	defer t.mu.Unlock()
 	all := object{}
 	for p, s := range t.scores {
-		one := object{"score": s.Score, "p7_counter": s.BehaviourPenalty, "invalid": 0.0, "first": 0.0}
+		one := object{"score": s.Score, "app": s.AppSpecificScore, "ip": s.IPColocationFactor,
+			"p7_counter": s.BehaviourPenalty, "mesh_time": 0.0, "invalid": 0.0, "first": 0.0}
 		for _, topic := range s.Topics {
+			one["mesh_time"] = topic.TimeInMesh.Seconds()
 			one["invalid"] = topic.InvalidMessageDeliveries
 			one["first"] = topic.FirstMessageDeliveries
 		}
@@ -275,7 +278,13 @@ func parse() options {
 	f.StringVar(&o.topic, "topic", "karak", "topic")
 	f.BoolVar(&o.sink, "sink", false, "count messages and acknowledge them instead of printing")
 	f.BoolVar(&o.defaultQueues, "default-queues", false, "leave pubsub's inbound queue at its small default")
-	f.BoolVar(&o.score, "score", false, "score peers, by the parameters of scoreParams")
+	f.Func("score", "set of parameters to score peers by: counts or filecoin", func(s string) error {
+		o.score = s
+		if scoreSets[s] == nil {
+			return errors.New("there is no such set")
+		}
+		return nil
+	})
 	f.BoolVar(&o.raw, "raw", false, "no pubsub: what is said to others is up to /raw")
 	f.IntVar(&o.maxMessage, "max-message", 0, "largest message in bytes, 0 = go-pubsub's default")
 	f.Bool("identify", true, "accepted for uniformity: go-libp2p always has identify and ping")
@@ -329,36 +338,90 @@ func newPubSub(ctx context.Context, h host.Host, o options, t *tracer) (*pubsub.
 	if o.maxMessage > 0 {
 		opts = append(opts, pubsub.WithMaxMessageSize(o.maxMessage))
 	}
-	if o.score {
-		opts = append(opts, pubsub.WithPeerScore(scoreParams(o.topic)),
+	if o.score != "" {
+		opts = append(opts, pubsub.WithPeerScore(scoreSets[o.score](o.topic)),
 			pubsub.WithPeerScoreInspect(t.inspect, 100*time.Millisecond))
 	}
 	return pubsub.NewGossipSub(ctx, h, opts...)
 }
 
-// scoreParams: P4 and P7 alone, and hardly any decay, so that a count can be compared after a while. Nobody is shut out.
-func scoreParams(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
-	const slow = 0.999999
+type scoreSet func(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds)
+
+var scoreSets = map[string]scoreSet{
+	"counts": func(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+		return slowSet(topic, pubsub.TopicScoreParams{
+			FirstMessageDeliveriesWeight:   1,
+			FirstMessageDeliveriesDecay:    slowDecay,
+			FirstMessageDeliveriesCap:      1000,
+			InvalidMessageDeliveriesWeight: -1,
+		})
+	},
+	"mesh": func(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+		return slowSet(topic, pubsub.TopicScoreParams{
+			MeshMessageDeliveriesWeight:     -1,
+			MeshMessageDeliveriesDecay:      slowDecay,
+			MeshMessageDeliveriesCap:        100,
+			MeshMessageDeliveriesThreshold:  4,
+			MeshMessageDeliveriesWindow:     time.Second,
+			MeshMessageDeliveriesActivation: 2 * time.Second,
+			MeshFailurePenaltyWeight:        -0.25,
+			MeshFailurePenaltyDecay:         slowDecay,
+		})
+	},
+	"filecoin": filecoinSet,
+}
+
+const slowDecay = 0.999999
+
+// slowSet: these terms of the topic, P1 and P7, and hardly any decay, so that a count can be compared after a while. Nobody
+// is shut out.
+func slowSet(topic string, t pubsub.TopicScoreParams) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+	t.TopicWeight = 0.5
+	t.TimeInMeshWeight, t.TimeInMeshQuantum, t.TimeInMeshCap = 1, time.Second, 5
+	t.InvalidMessageDeliveriesDecay = slowDecay
 	return &pubsub.PeerScoreParams{
-			Topics: map[string]*pubsub.TopicScoreParams{topic: {
-				TopicWeight:                    0.5,
-				TimeInMeshQuantum:              time.Second,
-				FirstMessageDeliveriesWeight:   1,
-				FirstMessageDeliveriesDecay:    slow,
-				FirstMessageDeliveriesCap:      1000,
-				InvalidMessageDeliveriesWeight: -1,
-				InvalidMessageDeliveriesDecay:  slow,
-			}},
+			Topics:                    map[string]*pubsub.TopicScoreParams{topic: &t},
 			AppSpecificScore:          func(peer.ID) float64 { return 0 },
 			BehaviourPenaltyWeight:    -2,
 			BehaviourPenaltyThreshold: 1,
-			BehaviourPenaltyDecay:     slow,
+			BehaviourPenaltyDecay:     slowDecay,
 			DecayInterval:             time.Second,
 			DecayToZero:               0.01,
 			RetainScore:               time.Hour,
 		}, &pubsub.PeerScoreThresholds{
 			GossipThreshold: -10000, PublishThreshold: -10000, GraylistThreshold: -10000,
 			AcceptPXThreshold: 10000, OpportunisticGraftThreshold: 0,
+		}
+}
+
+// filecoinSet is what Filecoin's nodes publish for their blocks topic; tests/gs_sim/day_test.cc has the same.
+func filecoinSet(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+	hour := pubsub.ScoreParameterDecay(time.Hour)
+	return &pubsub.PeerScoreParams{
+			Topics: map[string]*pubsub.TopicScoreParams{topic: {
+				TopicWeight:                    0.1,
+				TimeInMeshWeight:               0.00027,
+				TimeInMeshQuantum:              time.Second,
+				TimeInMeshCap:                  1,
+				FirstMessageDeliveriesWeight:   5,
+				FirstMessageDeliveriesDecay:    hour,
+				FirstMessageDeliveriesCap:      100,
+				InvalidMessageDeliveriesWeight: -1000,
+				InvalidMessageDeliveriesDecay:  hour,
+			}},
+			AppSpecificScore:            func(peer.ID) float64 { return 0 },
+			AppSpecificWeight:           1,
+			IPColocationFactorWeight:    -100,
+			IPColocationFactorThreshold: 5,
+			BehaviourPenaltyWeight:      -10,
+			BehaviourPenaltyThreshold:   6,
+			BehaviourPenaltyDecay:       hour,
+			DecayInterval:               time.Second,
+			DecayToZero:                 0.01,
+			RetainScore:                 6 * time.Hour,
+		}, &pubsub.PeerScoreThresholds{
+			GossipThreshold: -500, PublishThreshold: -1000, GraylistThreshold: -2500,
+			AcceptPXThreshold: 1000, OpportunisticGraftThreshold: 3.5,
 		}
 }
 

@@ -12,7 +12,9 @@ use base64::Engine as _;
 use futures::StreamExt;
 use libp2p::{
     core::ConnectedPoint,
-    gossipsub::{self, IdentTopic, MessageId, PublishError},
+    gossipsub::{
+        self, IdentTopic, MessageId, PeerScoreParams, PeerScoreThresholds, PublishError, TopicScoreParams,
+    },
     identify, identity,
     kad::{self, store::MemoryStore},
     multiaddr::Protocol,
@@ -58,6 +60,7 @@ struct Options {
     seed: Option<u64>,
     idle: u64,
     max_message: usize,
+    score: Option<String>,
 }
 
 /// Work that takes many turns of the loop; commands wait until it ends.
@@ -168,6 +171,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         seed: None,
         idle: 120,
         max_message: 65536,
+        score: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -179,6 +183,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--seed" => o.seed = Some(value()?.parse()?),
             "--idle-timeout" => o.idle = value()?.parse()?,
             "--max-message" => o.max_message = value()?.parse()?,
+            "--score" => o.score = Some(value()?),
             "--identify" => o.identify = true,
             "--sink" => o.sink = true,
             "--json" => {}
@@ -189,6 +194,64 @@ fn options() -> Result<Options, Box<dyn Error>> {
         o.listen.push("/ip4/127.0.0.1/tcp/0".parse()?);
     }
     Ok(o)
+}
+
+/// `default` is rust's own set; `counts` and `mesh` are those of go.
+fn score_set(name: &str, topic: &str) -> Result<(PeerScoreParams, PeerScoreThresholds), String> {
+    const SLOW: f64 = 0.999999;
+    let none = TopicScoreParams {
+        topic_weight: 0.5,
+        time_in_mesh_weight: 1.0,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_cap: 5.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: 0.0,
+        ..Default::default()
+    };
+    let topic_params = match name {
+        "default" => return Ok(Default::default()),
+        "counts" => TopicScoreParams {
+            first_message_deliveries_weight: 1.0,
+            first_message_deliveries_decay: SLOW,
+            first_message_deliveries_cap: 1000.0,
+            invalid_message_deliveries_weight: -1.0,
+            invalid_message_deliveries_decay: SLOW,
+            ..none
+        },
+        "mesh" => TopicScoreParams {
+            mesh_message_deliveries_weight: -1.0,
+            mesh_message_deliveries_decay: SLOW,
+            mesh_message_deliveries_cap: 100.0,
+            mesh_message_deliveries_threshold: 4.0,
+            mesh_message_deliveries_window: Duration::from_secs(1),
+            mesh_message_deliveries_activation: Duration::from_secs(2),
+            mesh_failure_penalty_weight: -0.25,
+            mesh_failure_penalty_decay: SLOW,
+            ..none
+        },
+        _ => return Err(format!("no such set of score parameters: {name}")),
+    };
+    let params = PeerScoreParams {
+        topics: HashMap::from([(IdentTopic::new(topic).hash(), topic_params)]),
+        topic_score_cap: 0.0,
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: -2.0,
+        behaviour_penalty_threshold: 1.0,
+        behaviour_penalty_decay: SLOW,
+        decay_to_zero: 0.01,
+        slow_peer_weight: 0.0,
+        ..Default::default()
+    };
+    let thresholds = PeerScoreThresholds {
+        gossip_threshold: -10000.0,
+        publish_threshold: -10000.0,
+        graylist_threshold: -10000.0,
+        accept_px_threshold: 10000.0,
+        opportunistic_graft_threshold: 0.0,
+    };
+    Ok((params, thresholds))
 }
 
 fn behaviour(key: &identity::Keypair, o: &Options) -> Result<Behaviour, Box<dyn Error + Send + Sync>> {
@@ -206,7 +269,11 @@ fn behaviour(key: &identity::Keypair, o: &Options) -> Result<Behaviour, Box<dyn 
         .max_transmit_size(o.max_message)
         .message_id_fn(|m: &gossipsub::Message| MessageId::from(content_id(&m.data)))
         .build()?;
-    let gossipsub = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(key.clone()), config)?;
+    let mut gossipsub = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(key.clone()), config)?;
+    if let Some(name) = &o.score {
+        let (params, thresholds) = score_set(name, &o.topic)?;
+        gossipsub.with_peer_score(params, thresholds)?;
+    }
     let mut kad = kad::Behaviour::new(me, MemoryStore::new(me));
     if o.identify {
         kad.set_mode(Some(kad::Mode::Server));
@@ -320,6 +387,7 @@ impl Peer {
             ("/quit", 1) => return false,
             ("/stats", 1) => self.stats(),
             ("/peers", 1) => self.peers(),
+            ("/scores", 1) => self.scores(),
             ("/find", 2) => match words[1].parse::<PeerId>() {
                 Ok(peer) => {
                     let q = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
@@ -377,6 +445,17 @@ impl Peer {
             .flat_map(|bucket| bucket.iter().map(|e| e.node.key.preimage().to_string()).collect::<Vec<_>>())
             .collect();
         emit(json!({"event": "peers", "connected": connected, "mesh": mesh, "table": table}));
+    }
+
+    /// rust tells the sum alone, and none of a peer that has left.
+    fn scores(&self) {
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        let gossipsub = &self.swarm.behaviour().gossipsub;
+        let peers: serde_json::Map<String, Value> = connected
+            .iter()
+            .filter_map(|p| Some((p.to_string(), json!({"score": gossipsub.peer_score(p)?}))))
+            .collect();
+        emit(json!({"event": "scores", "peers": peers}));
     }
 
     /// Tells the sender how far we are; a value is sent once, because the same text again would be a duplicate.
