@@ -9,7 +9,8 @@ import time
 
 
 class Node:
-    """A running node. Events are kept in order; `wait` looks at those not yet waited for."""
+    """A running node. Events are kept in order, with the time `at` which they came; `wait` looks at those not yet waited
+    for."""
 
     def __init__(self, name, command, *options, topic="interop", listen=True, bootstrap=()):
         self.name = name
@@ -37,6 +38,7 @@ class Node:
                 event = json.loads(line)
             except ValueError:
                 event = {"event": "garbage", "line": line.decode(errors="replace")}
+            event["at"] = time.monotonic()
             with self._changed:
                 self.events.append(event)
                 self._changed.notify_all()
