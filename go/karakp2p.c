@@ -25124,6 +25124,7 @@ const kp_env *kp_engine_env(const kp_engine *e);
 bool kp_engine_topic_at(const kp_engine *e, size_t n, kp_gs_topic_info *out);
 bool kp_engine_route_at(const kp_engine *e, size_t n, kp_kad_entry *out);
 size_t kp_engine_conn_count(const kp_engine *e);
+const kp_gs *kp_engine_gs(const kp_engine *e); /* for what gossipsub.h tells of peers */
 
 /* ======== core/engine/slots.h ================================================================= */
 
@@ -26440,6 +26441,11 @@ bool kp_engine_route_at(const kp_engine *e, size_t n, kp_kad_entry *out)
 size_t kp_engine_conn_count(const kp_engine *e)
 {
 	return e->n_open;
+}
+
+const kp_gs *kp_engine_gs(const kp_engine *e)
+{
+	return e->gs;
 }
 
 void kp_engine_serve(kp_engine *e, const kp_proto_ops *ops, const kp_proto *protos, size_t n,

@@ -264,6 +264,11 @@ size_t kp_engine_conn_count(const kp_engine *e)
 	return e->n_open;
 }
 
+const kp_gs *kp_engine_gs(const kp_engine *e)
+{
+	return e->gs;
+}
+
 void kp_engine_serve(kp_engine *e, const kp_proto_ops *ops, const kp_proto *protos, size_t n,
                      void *svc)
 {

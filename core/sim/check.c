@@ -15,7 +15,8 @@ void sim_check_fini(sim_check *c)
 	for (uint32_t i = 0; i < c->n; i++)
 		kp_mem_free(c->mem, c->messages[i].copies);
 	kp_mem_free(c->mem, c->messages);
-	kp_mem_free(c->mem, c->latency_ms);
+	kp_mem_free(c->mem, c->all.ms);
+	kp_mem_free(c->mem, c->late.ms);
 }
 
 void sim_check_fail(sim_check *c, const char *format, ...)
@@ -48,17 +49,17 @@ uint32_t sim_check_published(sim_check *c, kp_time now, uint32_t from)
 	return c->n++;
 }
 
-static void check_latency(sim_check *c, float ms)
+static void check_latency(sim_check *c, sim_latencies *l, float ms)
 {
-	if (c->n_latency == c->cap_latency) {
-		uint64_t cap = c->cap_latency ? c->cap_latency * 2 : 4096;
-		float *grown = kp_mem_grow(c->mem, c->latency_ms, cap * sizeof *grown);
+	if (l->n == l->cap) {
+		uint64_t cap = l->cap ? l->cap * 2 : 4096;
+		float *grown = kp_mem_grow(c->mem, l->ms, cap * sizeof *grown);
 		if (grown == NULL)
 			return;
-		c->latency_ms = grown;
-		c->cap_latency = cap;
+		l->ms = grown;
+		l->cap = cap;
 	}
-	c->latency_ms[c->n_latency++] = ms;
+	l->ms[l->n++] = ms;
 }
 
 void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life, uint64_t message)
@@ -82,21 +83,26 @@ void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life
 	copy->life = mark;
 }
 
-void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, const kp_sim_expect *expect,
-                        kp_sim_report *r)
+void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, bool late,
+                        const kp_sim_expect *expect, kp_sim_report *r)
 {
 	const sim_message *m = &c->messages[message];
 	const sim_copy *copy = &m->copies[node];
 	double at = (double)m->at / 1e9;
-	r->expected++;
+	r->all.expected++;
+	r->late.expected += late;
 	if (copy->life == 0) {
 		if (expect->delivery >= 1.0)
 			sim_check_fail(c, "node %u was not given message %u of node %u at %.3f s",
 			               node, message, m->from, at);
 		return;
 	}
-	r->delivered++;
-	check_latency(c, copy->ms);
+	r->all.delivered++;
+	check_latency(c, &c->all, copy->ms);
+	if (late) {
+		r->late.delivered++;
+		check_latency(c, &c->late, copy->ms);
+	}
 	if (expect->latency_ms > 0 && (double)copy->ms > expect->latency_ms)
 		sim_check_fail(c, "node %u was given message %u of node %u at %.3f s after %.0f ms",
 		               node, message, m->from, at, (double)copy->ms);
@@ -116,20 +122,36 @@ static void check_sort(float *a, uint64_t n)
 	}
 }
 
+static void check_figures(sim_latencies *l, kp_sim_figures *f)
+{
+	f->delivery_ratio = f->expected ? (double)f->delivered / (double)f->expected : 1.0;
+	if (l->n == 0)
+		return;
+	check_sort(l->ms, l->n);
+	f->latency_ms_p50 = (double)l->ms[l->n / 2];
+	f->latency_ms_p90 = (double)l->ms[l->n * 9 / 10];
+	f->latency_ms_p99 = (double)l->ms[l->n * 99 / 100];
+	f->latency_ms_max = (double)l->ms[l->n - 1];
+}
+
+static void check_share(sim_check *c, const kp_sim_figures *f, double share, const char *when)
+{
+	if (f->delivery_ratio < share)
+		sim_check_fail(c, "%llu of %llu deliveries%s, less than %.3f %%",
+		               (unsigned long long)f->delivered, (unsigned long long)f->expected,
+		               when, 100 * share);
+}
+
 void sim_check_figures(sim_check *c, const kp_sim_expect *expect, kp_sim_report *r)
 {
-	r->delivery_ratio = r->expected ? (double)r->delivered / (double)r->expected : 1.0;
-	if (expect->struck && expect->delivery > 0 && r->expected == 0)
+	check_figures(&c->all, &r->all);
+	check_figures(&c->late, &r->late);
+	if (expect->struck && ((expect->delivery > 0 && r->all.expected == 0) ||
+	                       (expect->late_delivery > 0 && r->late.expected == 0)))
 		sim_check_fail(c, "no delivery counts, so nothing was proved");
-	if (r->delivery_ratio < expect->delivery)
-		sim_check_fail(c, "%llu of %llu deliveries, less than %.3f %%",
-		               (unsigned long long)r->delivered, (unsigned long long)r->expected,
-		               100 * expect->delivery);
-	if (c->n_latency == 0)
-		return;
-	check_sort(c->latency_ms, c->n_latency);
-	r->latency_ms_p50 = (double)c->latency_ms[c->n_latency / 2];
-	r->latency_ms_p90 = (double)c->latency_ms[c->n_latency * 9 / 10];
-	r->latency_ms_p99 = (double)c->latency_ms[c->n_latency * 99 / 100];
-	r->latency_ms_max = (double)c->latency_ms[c->n_latency - 1];
+	check_share(c, &r->all, expect->delivery, "");
+	check_share(c, &r->late, expect->late_delivery, " at the end");
+	if (expect->late_ms_p99 > 0 && r->late.latency_ms_p99 > expect->late_ms_p99)
+		sim_check_fail(c, "one of a hundred deliveries at the end took %.0f ms or more",
+		               r->late.latency_ms_p99);
 }

@@ -19,13 +19,18 @@ typedef struct sim_message {
 	sim_copy *copies; /* by node */
 } sim_message;
 
+/* Of deliveries that count. */
+typedef struct sim_latencies {
+	float *ms;
+	uint64_t n, cap;
+} sim_latencies;
+
 typedef struct sim_check {
 	kp_mem *mem;
 	unsigned nodes;
 	sim_message *messages;
 	uint32_t n, cap;
-	float *latency_ms; /* of every delivery that counts */
-	uint64_t n_latency, cap_latency;
+	sim_latencies all, late;
 	char violation[200];
 } sim_check;
 
@@ -39,9 +44,10 @@ uint32_t sim_check_published(sim_check *c, kp_time now, uint32_t from);
 /* A node's application got it. life: of the node, so that a restarted one may get it again. */
 void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life, uint64_t message);
 
-/* This delivery should have happened: was it in time, and is it there at all? Counts it in r. */
-void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, const kp_sim_expect *expect,
-                        kp_sim_report *r);
+/* This delivery should have happened: was it in time, and is it there at all? Counts it in r; late:
+ * also among those of the run's end. */
+void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, bool late,
+                        const kp_sim_expect *expect, kp_sim_report *r);
 
 /* The first violation is kept. */
 void sim_check_fail(sim_check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

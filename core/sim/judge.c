@@ -20,8 +20,9 @@ static void judge_mesh(sim_world *w, uint32_t n)
 	sim_node *node = &w->nodes[n];
 	kp_gs_params params = kp_gs_params_default();
 	kp_gs_topic_info topic;
-	if (!w->opt.expect.mesh || w->now < node->up_since + JUDGE_MESH_UP || node->leaving ||
-	    sim_fault_excuses(w, n, w->now) || !kp_engine_topic_at(node->engine, 0, &topic))
+	if (!w->opt.expect.mesh || sim_sybil_is(w, n) || w->now < node->up_since + JUDGE_MESH_UP ||
+	    node->leaving || sim_fault_excuses(w, n, w->now) ||
+	    !kp_engine_topic_at(node->engine, 0, &topic))
 		return;
 	bool over = topic.mesh > params.d_high;
 	bool under = topic.mesh < KP_MIN(params.d_low, topic.subscribers) || topic.subscribers == 0;
@@ -65,9 +66,25 @@ static void judge_memory(sim_world *w, uint32_t n)
 {
 	sim_node *node = &w->nodes[n];
 	uint64_t limit = w->opt.expect.memory, peak = kp_pool_mem(node->pool)->peak;
-	if (limit > 0 && peak > limit)
+	if (limit > 0 && peak > limit && !sim_sybil_is(w, n))
 		sim_check_fail(&w->check, "node %u needed %llu bytes, more than %llu", n,
 		               (unsigned long long)peak, (unsigned long long)limit);
+}
+
+/* What the honest think of each other. */
+static void judge_scores(sim_world *w, uint32_t n)
+{
+	const kp_gs *gs = kp_engine_gs(w->nodes[n].engine);
+	double floor = w->opt.expect.fair;
+	for (uint32_t i = 0; i < sim_honest(w); i++) {
+		kp_gs_score_info info;
+		if (!kp_gs_peer_score(gs, &w->nodes[i].peer, &info))
+			continue;
+		w->worst_honest = KP_MIN(w->worst_honest, info.score);
+		if (floor < 0 && info.score < floor)
+			sim_check_fail(&w->check, "node %u is worth %.1f to node %u at %.0f s", i,
+			               info.score, n, (double)w->now / 1e9);
+	}
 }
 
 void sim_judge_sample(sim_world *w)
@@ -81,7 +98,10 @@ void sim_judge_sample(sim_world *w)
 		judge_memory(w, n);
 		if (tables)
 			judge_table(w, n);
+		if (!sim_sybil_is(w, n) && (w->opt.expect.fair < 0 || w->opt.attackers > 0))
+			judge_scores(w, n);
 	}
+	sim_sybil_sample(w);
 	sim_at(w, w->now + KP_SEC(1), (sim_event){.kind = SIM_SAMPLE});
 }
 
@@ -92,7 +112,7 @@ static void judge_degree(const sim_world *w, kp_sim_report *r)
 {
 	uint64_t mesh = 0, conns = 0, up = 0;
 	r->mesh_min = UINT32_MAX;
-	for (uint32_t i = 0; i < w->opt.nodes; i++) {
+	for (uint32_t i = 0; i < sim_honest(w); i++) {
 		const kp_engine *e = w->nodes[i].engine;
 		kp_gs_topic_info topic;
 		if (e == NULL || w->nodes[i].leaving || !kp_engine_topic_at(e, 0, &topic))
@@ -124,8 +144,9 @@ static bool judge_left(const sim_world *w, const sim_message *m)
 static bool judge_counts(const sim_world *w, const sim_message *m, uint32_t n)
 {
 	const sim_node *node = &w->nodes[n];
-	return n != m->from && node->engine != NULL && !node->leaving &&
-	       node->up_since + JUDGE_SETTLE <= m->at && !sim_fault_excuses(w, n, m->at);
+	return n != m->from && sim_sybil_measured(w, m->from, n) && node->engine != NULL &&
+	       !node->leaving && node->up_since + JUDGE_SETTLE <= m->at &&
+	       !sim_fault_excuses(w, n, m->at);
 }
 
 void sim_judge_end(sim_world *w, kp_sim_report *r)
@@ -136,11 +157,14 @@ void sim_judge_end(sim_world *w, kp_sim_report *r)
 		r->published += m->sent ? 1 : 0;
 		if (!judge_left(w, m))
 			continue;
-		for (uint32_t n = 0; n < w->opt.nodes; n++)
+		for (uint32_t n = 0; n < sim_honest(w); n++)
 			if (judge_counts(w, m, n))
-				sim_check_expected(&w->check, n, i, &w->opt.expect, r);
+				sim_check_expected(&w->check, n, i, m->at >= sim_late(w),
+				                   &w->opt.expect, r);
 	}
 	sim_check_figures(&w->check, &w->opt.expect, r);
+	sim_sybil_end(w, r);
+	r->worst_honest = w->worst_honest;
 }
 
 void sim_judge_stopped(sim_world *w, kp_sim_report *r)
@@ -155,7 +179,8 @@ void sim_judge_stopped(sim_world *w, kp_sim_report *r)
 	};
 	for (uint32_t i = 0; i < w->opt.nodes; i++) {
 		r->bytes += w->nodes[i].bytes;
-		r->memory_peak = KP_MAX(r->memory_peak, w->nodes[i].memory_peak);
+		if (!sim_sybil_is(w, i))
+			r->memory_peak = KP_MAX(r->memory_peak, w->nodes[i].memory_peak);
 	}
 	r->stats = w->stats;
 	uint64_t received = w->stats.v[KP_STAT_received];

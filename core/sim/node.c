@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#define NODE_TOPIC       "sim"
 #define NODE_PUMP_MAX    1000000u /* actions of one pump; more is an endless loop */
 #define NODE_WALL_START  INT64_C(1700000000000000000)
 #define NODE_INBOX_MAX   64u /* events that wait for an application that takes none */
@@ -21,18 +20,17 @@ static void node_address(uint32_t n, uint32_t life, kp_addr *out)
 	out->port = (uint16_t)(4000 + life);
 }
 
-/* As a dialable text: where node n is in its first life. */
-static void node_bootstrap_text(const sim_world *w, uint32_t n, char *out, size_t cap)
+void sim_node_address_text(const sim_world *w, uint32_t n, char out[SIM_ADDRESS_MAX])
 {
 	char id[KP_PEER_ID_TEXT_MAX];
 	kp_addr a;
 	node_address(n, 1, &a);
 	kp_peer_id_text(&w->nodes[n].peer, id);
-	snprintf(out, cap, "/ip4/%u.%u.%u.%u/tcp/%u/p2p/%s", a.ip[0], a.ip[1], a.ip[2], a.ip[3],
-	         a.port, id);
+	snprintf(out, SIM_ADDRESS_MAX, "/ip4/%u.%u.%u.%u/tcp/%u/p2p/%s", a.ip[0], a.ip[1], a.ip[2],
+	         a.ip[3], a.port, id);
 }
 
-static kp_err node_set(kp_config *cfg, const char *key, const char *value)
+kp_err sim_node_set(kp_config *cfg, const char *key, const char *value)
 {
 	char why[256];
 	return kp_config_set(cfg, kp_slice_str(key), kp_slice_str(value), why, sizeof why);
@@ -40,24 +38,66 @@ static kp_err node_set(kp_config *cfg, const char *key, const char *value)
 
 static kp_err node_set_bootstrap(const sim_world *w, kp_config *cfg, uint32_t n, uint32_t other)
 {
-	char text[160];
+	char text[SIM_ADDRESS_MAX];
 	if (other == n)
 		return KP_OK;
-	node_bootstrap_text(w, other, text, sizeof text);
-	return node_set(cfg, "bootstrap", text);
+	sim_node_address_text(w, other, text);
+	return sim_node_set(cfg, "bootstrap", text);
 }
 
-/* The first node, which never moves; with `meet` also the next two on both sides. */
+/* The first node, which never moves; with `meet` also the next two on both sides; and attackers.
+ * The node that is to be eclipsed knows only them. */
 static kp_err node_set_bootstraps(const sim_world *w, kp_config *cfg, uint32_t n)
 {
-	uint32_t nodes = w->opt.nodes;
-	kp_err r = node_set_bootstrap(w, cfg, n, 0);
+	uint32_t nodes = w->opt.nodes, known;
+	bool alone = w->opt.attack == KP_SIM_ATTACK_eclipse && n == 1;
+	kp_err r = alone ? KP_OK : node_set_bootstrap(w, cfg, n, 0);
+	for (uint32_t k = 0; (known = sim_sybil_known(w, n, k)) != UINT32_MAX && r == KP_OK; k++)
+		r = node_set_bootstrap(w, cfg, n, known);
 	for (uint32_t i = 1; sim_has(w, KP_SIM_FAULT_meet) && i <= 2 && r == KP_OK; i++) {
 		r = node_set_bootstrap(w, cfg, n, (n + i) % nodes);
 		if (r == KP_OK)
 			r = node_set_bootstrap(w, cfg, n, (n + nodes - i % nodes) % nodes);
 	}
 	return r;
+}
+
+/* How the honest keep scores. docs/scoring.md recommends the line of P3. With an attack own
+ * messages go to the mesh alone: flooding them would hide what it is worth. */
+static kp_err node_set_scores(const sim_world *w, kp_config *cfg, uint32_t n)
+{
+	static const struct {
+		kp_sim_score score;
+		const char *key, *value;
+	} ways[] = {{KP_SIM_SCORE_off, "score", "off"},
+	            {KP_SIM_SCORE_full, "score", "full"},
+	            {KP_SIM_SCORE_full, "score.topic",
+	             SIM_TOPIC " mesh_message_deliveries_weight=-1"
+	                       " mesh_message_deliveries_decay=0.95"
+	                       " mesh_message_deliveries_threshold=8"
+	                       " mesh_message_deliveries_window=500ms"
+	                       " mesh_message_deliveries_activation=10s"
+	                       " mesh_failure_penalty_weight=-1"
+	                       " mesh_failure_penalty_decay=0.95"}};
+	kp_sim_score score = w->opt.score;
+	kp_err r = KP_OK;
+	if (w->opt.broken == KP_SIM_BREAK_same || sim_broken(w, KP_SIM_BREAK_indulge, n))
+		score = KP_SIM_SCORE_off;
+	for (size_t i = 0; i < KP_COUNT_OF(ways) && r == KP_OK; i++)
+		if (score == ways[i].score)
+			r = sim_node_set(cfg, ways[i].key, ways[i].value);
+	if (r == KP_OK && w->opt.attack != KP_SIM_ATTACK_none)
+		r = sim_node_set(cfg, "gossipsub.flood_publish", "false");
+	return r;
+}
+
+/* KP_SIM_BREAK_slander. */
+static kp_err node_set_slander(const sim_world *w, kp_config *cfg)
+{
+	char text[KP_PEER_ID_TEXT_MAX + 8];
+	size_t n = kp_peer_id_text(&w->nodes[2].peer, text);
+	snprintf(text + n, sizeof text - n, " -100");
+	return sim_node_set(cfg, "score.app", text);
 }
 
 /* What is wrong on purpose with this node's configuration. */
@@ -75,9 +115,25 @@ static kp_err node_set_broken(const sim_world *w, kp_config *cfg, uint32_t n)
 	             {KP_SIM_BREAK_undermesh, "gossipsub.d", "1"},
 	             {KP_SIM_BREAK_undermesh, "gossipsub.d_high", "1"}};
 	kp_err r = KP_OK;
+	if (sim_broken(w, KP_SIM_BREAK_slander, n))
+		r = node_set_slander(w, cfg);
 	for (size_t i = 0; i < KP_COUNT_OF(wrong) && r == KP_OK; i++)
 		if (sim_broken(w, wrong[i].what, n))
-			r = node_set(cfg, wrong[i].key, wrong[i].value);
+			r = sim_node_set(cfg, wrong[i].key, wrong[i].value);
+	return r;
+}
+
+static kp_err node_honest_config(const sim_world *w, kp_config *cfg, uint32_t n)
+{
+	kp_err r = sim_node_set(cfg, "topic", SIM_TOPIC);
+	if (r == KP_OK && sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
+		r = sim_node_set(cfg, "kad.mode", "client"); /* liar.c serves it instead */
+	if (r == KP_OK)
+		r = node_set_bootstraps(w, cfg, n);
+	if (r == KP_OK)
+		r = node_set_scores(w, cfg, n);
+	if (r == KP_OK)
+		r = node_set_broken(w, cfg, n);
 	return r;
 }
 
@@ -90,22 +146,17 @@ static kp_config *node_config(const sim_world *w, uint32_t n, const char *identi
 		return NULL;
 	snprintf(listen, sizeof listen, "/ip4/%u.%u.%u.%u/tcp/%u", a->ip[0], a->ip[1], a->ip[2],
 	         a->ip[3], a->port);
-	kp_err r = node_set(cfg, "listen", listen);
+	kp_err r = sim_node_set(cfg, "listen", listen);
 	if (r == KP_OK)
-		r = node_set(cfg, "topic", NODE_TOPIC);
+		r = sim_node_set(cfg, "identity", identity);
+	if (sim_sybil_is(w, n) && r == KP_OK)
+		r = sim_sybil_config(w, cfg, n);
+	else if (r == KP_OK)
+		r = node_honest_config(w, cfg, n);
 	if (r == KP_OK)
-		r = node_set(cfg, "identity", identity);
-	if (r == KP_OK && sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
-		r = node_set(cfg, "kad.mode", "client"); /* liar.c serves it instead */
-	if (r == KP_OK)
-		r = node_set_bootstraps(w, cfg, n);
-	if (r == KP_OK)
-		r = node_set_broken(w, cfg, n);
-	if (r != KP_OK) {
-		kp_config_free(cfg);
-		return NULL;
-	}
-	return cfg;
+		return cfg;
+	kp_config_free(cfg);
+	return NULL;
 }
 
 static kp_err node_new_engine(sim_world *w, sim_node *node, uint32_t n)
@@ -155,6 +206,8 @@ kp_err sim_node_start(sim_world *w, uint32_t n)
 	if (sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
 		r = sim_liar_new(w, n);
 	kp_engine_start(node->engine, w->now);
+	if (sim_sybil_is(w, n))
+		sim_sybil_started(w, n);
 	sim_node_pump(w, n);
 	return r;
 }
@@ -166,6 +219,8 @@ static void node_message(sim_world *w, uint32_t n, uint64_t message)
 {
 	const sim_node *node = &w->nodes[n];
 	kp_time now = w->now;
+	if (sim_sybil_is(w, n))
+		return;
 	if (sim_broken(w, KP_SIM_BREAK_lose, n) && message % 10 == 0)
 		return;
 	if (sim_broken(w, KP_SIM_BREAK_late, n))
@@ -194,6 +249,8 @@ static void node_take_one(sim_world *w, uint32_t n, bool seen)
 		memcpy(&message, payload.p, sizeof message);
 		node_message(w, n, message);
 	}
+	if (seen && ev->type == KP_EV_VALIDATE)
+		sim_sybil_validate(w, n, ev->token);
 	kp_event_free(ev);
 }
 
@@ -367,7 +424,7 @@ void sim_node_publish(sim_world *w, uint32_t n, uint32_t message)
 	memcpy(payload, &number, sizeof number);
 	if (size > 64)
 		memset(payload + 64, 'x', size - 64);
-	kp_pub *p = kp_pub_new(node->pool, kp_slice_str(NODE_TOPIC), kp_slice_of(payload, size), 0);
+	kp_pub *p = kp_pub_new(node->pool, kp_slice_str(SIM_TOPIC), kp_slice_of(payload, size), 0);
 	if (p == NULL)
 		return;
 	if (!kp_engine_publish_ready(node->engine, w->now, p)) { /* back-pressure: not sent */
@@ -379,10 +436,11 @@ void sim_node_publish(sim_world *w, uint32_t n, uint32_t message)
 }
 
 /* What the engine holds that a life adds to the run's sums. */
-static void node_count_life(sim_world *w, sim_node *node)
+static void node_count_life(sim_world *w, uint32_t n)
 {
+	sim_node *node = &w->nodes[n];
 	const kp_stats *stats = kp_engine_env(node->engine)->stats;
-	for (size_t i = 0; i < KP_STAT_COUNT; i++)
+	for (size_t i = 0; i < KP_STAT_COUNT && !sim_sybil_is(w, n); i++)
 		w->stats.v[i] += stats->v[i];
 	node->memory_peak = KP_MAX(node->memory_peak, kp_pool_mem(node->pool)->peak);
 }
@@ -396,7 +454,7 @@ void sim_node_free(sim_world *w, uint32_t n)
 	sim_mix(w, kp_engine_env(node->engine)->trace->hash, n);
 	while (node->n_inbox > 0)
 		node_take_one(w, n, false);
-	node_count_life(w, node);
+	node_count_life(w, n);
 	kp_engine_free(node->engine);
 	node->engine = NULL;
 	sim_liar_free(w, n);

@@ -40,13 +40,48 @@ typedef enum kp_sim_fault {
 #undef KP_SIM_FAULT_ENUM
 } kp_sim_fault;
 
+/* X(name, what the attackers do): the attacks of the GossipSub 1.1 paper. All but
+ * the first are on half of the honest nodes each. */
+#define KP_SIM_ATTACKS(X)                                                                          \
+	X(eclipse, "all connect to node 1 before an honest node does, and pass nothing on")        \
+	X(coldboot, "they are there before the bootnode is, and pass nothing on")                  \
+	X(covertflash, "they behave, and at one instant all stop to pass anything on")             \
+	X(ihavespam, "they promise messages that do not exist")                                    \
+	X(graftflood, "they graft without end, in back-off or not")                                \
+	X(invalidspam, "they send forged messages")
+
+typedef enum kp_sim_attack {
+	KP_SIM_ATTACK_none,
+#define KP_SIM_ATTACK_ENUM(name, text) KP_SIM_ATTACK_##name,
+	KP_SIM_ATTACKS(KP_SIM_ATTACK_ENUM)
+#undef KP_SIM_ATTACK_ENUM
+} kp_sim_attack;
+
+/* How honest nodes keep scores. X(name, what is counted) */
+#define KP_SIM_SCORES(X)                                                                           \
+	X(abuse, "abuse alone, as by default")                                                     \
+	X(off, "nothing")                                                                          \
+	X(full, "everything, with P3 for a topic of five messages a second")
+
+typedef enum kp_sim_score {
+#define KP_SIM_SCORE_ENUM(name, text) KP_SIM_SCORE_##name,
+	KP_SIM_SCORES(KP_SIM_SCORE_ENUM)
+#undef KP_SIM_SCORE_ENUM
+	        KP_SIM_SCORE_COUNT
+} kp_sim_score;
+
 /* What a run is judged by, besides the invariants that hold in every run. */
 typedef struct kp_sim_expect {
 	double delivery;   /* at least this share of the deliveries that count; 0 = not judged */
 	double latency_ms; /* none of them later than this; 0 = not judged */
-	uint64_t memory;   /* bytes that no node's allocator ever passes; 0 = not judged */
-	bool mesh;         /* degree in [D_low, D_high], but for what two heartbeats repair */
-	bool struck;       /* each fault of the run took effect at least once */
+	/* the same of the run's last quarter: the share, and what 99 of 100 are in time for */
+	double late_delivery, late_ms_p99;
+	double fair;      /* honest nodes' scores at each other are never below; 0 = not judged */
+	unsigned place_s; /* seconds that an attacker holds a place in an honest mesh, once it
+	                     attacks; 0 = not judged */
+	uint64_t memory;  /* bytes that no node's allocator ever passes; 0 = not judged */
+	bool mesh;        /* degree in [D_low, D_high], but for what two heartbeats repair */
+	bool struck;      /* each fault of the run, and its attack, took effect at least once */
 } kp_sim_expect;
 
 /* Something broken on purpose at one node, so that a test sees a checker fail. X(name, what) */
@@ -65,6 +100,9 @@ typedef struct kp_sim_expect {
 	X(hoard, "the inbox of a full application has no limit")                                   \
 	X(idle, "no fault strikes")                                                                \
 	X(believe, "an honest peer is taken for an invented one")                                  \
+	X(indulge, "the node keeps no scores")                                                     \
+	X(slander, "the node's application speaks ill of honest peers")                            \
+	X(same, "nobody keeps scores, with scoring as without")                                    \
 	X(hash, "the second run of a pair has another seed")
 
 typedef enum kp_sim_break {
@@ -82,25 +120,37 @@ typedef struct kp_sim_options {
 	size_t size;         /* bytes of a message, at least 16 */
 	unsigned faults;     /* KP_SIM_FAULT_* */
 	unsigned fail_every; /* the N of nomem, at least 1 */
-	bool memo_verify;    /* a signature once verified by any node is not computed again */
+	kp_sim_attack attack;
+	unsigned attackers; /* the last of the nodes; only the others are judged */
+	kp_sim_score score; /* of the others */
+	bool memo_verify;   /* a signature once verified by any node is not computed again */
 	kp_sim_expect expect;
 	kp_sim_break broken;
 } kp_sim_options;
 
-typedef struct kp_sim_report {
-	uint64_t published, expected,
-	        delivered;     /* messages; pairs of message and node that count */
+/* Of the deliveries that count: pairs of message and node. */
+typedef struct kp_sim_figures {
+	uint64_t expected, delivered;
 	double delivery_ratio; /* delivered / expected */
-	/* of the deliveries that count */
 	double latency_ms_p50, latency_ms_p90, latency_ms_p99, latency_ms_max;
+} kp_sim_figures;
+
+typedef struct kp_sim_report {
+	uint64_t published;            /* messages */
+	kp_sim_figures all, late;      /* late: of messages of the run's last quarter */
 	double duplicates_per_message; /* further copies received, per node and message */
 	uint64_t bytes;                /* put on the wire by all nodes */
 	double conns_mean;
 	unsigned mesh_min, mesh_max; /* at the end */
 	double mesh_mean;
-	uint64_t memory_peak; /* of the node that needed most */
-	kp_stats stats;       /* of all lives of all nodes together */
-	uint64_t events;      /* steps of the simulation */
+	uint64_t memory_peak; /* of the node that needed most; attackers are not counted */
+	kp_stats stats;       /* of all lives of all nodes together, again without them */
+	/* in the last quarter: places that attackers had in honest meshes, in the mean, and what
+	 * was done for them (promises waited for, grafts refused, signatures checked) */
+	double attackers_meshed;
+	uint64_t served;
+	double worst_honest; /* the lowest score an honest node ever had at another */
+	uint64_t events;     /* steps of the simulation */
 	uint64_t trace_hash;
 	/* The first violated invariant, "" when all held. */
 	char violation[200];
@@ -120,6 +170,13 @@ kp_err kp_sim_run(const kp_sim_options *options, kp_sim_report *report);
 
 /* The same twice; unequal trace hashes are a violation. */
 kp_err kp_sim_run_twice(const kp_sim_options *options, kp_sim_report *report);
+
+/* With an attack: the same without scoring and with each way of it that must end the attack, twice
+ * each, into r[score] (a report without events: not run). Judged is that it does end it, and that
+ * without it the attack was one. *failed: the way of scoring that a violation is about. */
+kp_err kp_sim_run_attack(const kp_sim_options *options, kp_sim_report r[KP_SIM_SCORE_COUNT],
+                         kp_sim_score *failed);
+const char *kp_sim_score_name(kp_sim_score score);
 
 /* --- scenarios: options under a name (scenario.c) ----------------------------------------------
  */

@@ -16,6 +16,16 @@ bool sim_broken(const sim_world *w, kp_sim_break what, uint32_t n)
 	return w->opt.broken == what && n == 1;
 }
 
+uint32_t sim_honest(const sim_world *w)
+{
+	return w->opt.nodes - w->opt.attackers;
+}
+
+kp_time sim_late(const sim_world *w)
+{
+	return w->opt.duration - w->opt.duration / 4;
+}
+
 /* One step of FNV-1a over two numbers: enough to tell two runs apart. */
 void sim_mix(sim_world *w, uint64_t a, uint64_t b)
 {
@@ -84,7 +94,7 @@ static void world_publish(sim_world *w)
 	uint32_t n = 0;
 	bool found = false;
 	for (int tries = 0; tries < 16 && !found; tries++) {
-		n = (uint32_t)kp_rng_below(&w->rng, w->opt.nodes);
+		n = (uint32_t)kp_rng_below(&w->rng, sim_honest(w));
 		found = w->nodes[n].engine != NULL && !w->nodes[n].leaving &&
 		        w->now >= w->nodes[n].up_since + WORLD_SETTLED;
 	}
@@ -166,6 +176,10 @@ static void world_step(sim_world *w)
 		if (!w->stopping)
 			sim_judge_sample(w);
 		break;
+	case SIM_ATTACK:
+		if (!w->stopping)
+			sim_sybil_act(w);
+		break;
 	case SIM_CRASH:
 	case SIM_CRASH_ANY:
 	case SIM_VANISH:
@@ -230,7 +244,7 @@ static kp_err world_identities(sim_world *w)
 	return KP_OK;
 }
 
-/* The bootnode first, the others within a second. */
+/* The bootnode first, the others within a second; some after the attackers. */
 static kp_time world_start_at(sim_world *w, uint32_t n)
 {
 	kp_time later = KP_MS(100) + kp_rng_below(&w->rng, KP_SEC(1));
@@ -238,7 +252,8 @@ static kp_time world_start_at(sim_world *w, uint32_t n)
 		w->struck |= KP_SIM_FAULT_bootlate;
 		return sim_fault_begin(w);
 	}
-	return w->now + (n == 0 || sim_has(w, KP_SIM_FAULT_meet) ? 0 : later);
+	return w->now + sim_sybil_delay(w, n) +
+	       (n == 0 || sim_has(w, KP_SIM_FAULT_meet) ? 0 : later);
 }
 
 static kp_err world_init(sim_world *w, const kp_sim_options *o)
@@ -268,8 +283,10 @@ static kp_err world_init(sim_world *w, const kp_sim_options *o)
 	w->struck |= o->faults & ((unsigned)KP_SIM_FAULT_skew | KP_SIM_FAULT_meet);
 	sim_fault_plan(w);
 	sim_at(w, w->now + KP_SEC(1), (sim_event){.kind = SIM_SAMPLE});
-	sim_at(w, w->now + o->duration / 4, (sim_event){.kind = SIM_PUBLISH});
-	return KP_OK;
+	/* P3 takes silence for a fault: with it there are messages from the beginning */
+	kp_time join = o->attack != KP_SIM_ATTACK_none ? WORLD_SETTLED : o->duration / 4;
+	sim_at(w, w->now + join, (sim_event){.kind = SIM_PUBLISH});
+	return sim_sybil_plan(w);
 }
 
 static void world_fini(sim_world *w)
@@ -279,6 +296,7 @@ static void world_fini(sim_world *w)
 	for (uint32_t i = 0; w->nodes != NULL && i < w->opt.nodes; i++)
 		kp_mem_free(&w->mem, w->nodes[i].eps);
 	sim_check_fini(&w->check);
+	kp_mem_free(&w->mem, w->held);
 	kp_mem_free(&w->mem, w->nodes);
 	kp_mem_free(&w->mem, w->eps);
 	kp_mem_free(&w->mem, w->heap);
@@ -309,6 +327,8 @@ static const char *options_wrong(const kp_sim_options *o)
 		return "rate must be above 0 and at most 1000000 messages a second";
 	if (o->size < 16 || o->size > 57000)
 		return "size must be 16 to 57000 bytes";
+	if (o->attack != KP_SIM_ATTACK_none && (o->nodes < 5 || o->attackers > o->nodes - 5))
+		return "an attack must leave five honest nodes";
 	if (o->fail_every == 0)
 		return "fail_every must be at least 1";
 	return NULL;
@@ -358,6 +378,66 @@ kp_err kp_sim_run_twice(const kp_sim_options *options, kp_sim_report *r)
 	         "the same options gave trace hash %016llx, then %016llx",
 	         (unsigned long long)r->trace_hash, (unsigned long long)again.trace_hash);
 	return KP_E_INTERNAL;
+}
+
+const char *kp_sim_score_name(kp_sim_score score)
+{
+	static const char *const names[] = {
+#define SIM_SCORE_NAME(name, text) #name,
+	        KP_SIM_SCORES(SIM_SCORE_NAME)
+#undef SIM_SCORE_NAME
+	};
+	return names[score];
+}
+
+/* Attackers that pass nothing on are known by P3 alone, which `abuse` does not count: as without.
+ */
+static bool attack_is_ended_by(kp_sim_attack attack, kp_sim_score score)
+{
+	bool spam = attack >= KP_SIM_ATTACK_ihavespam;
+	return score == KP_SIM_SCORE_full || (score == KP_SIM_SCORE_abuse && spam);
+}
+
+/* The attack is one, and scoring is what ends it: it costs the honest time, or work. */
+static kp_err attack_compare(const kp_sim_report *off, kp_sim_report *with)
+{
+	bool helped = off->served > 0
+	                      ? with->served < off->served / 10
+	                      : off->attackers_meshed > with->attackers_meshed &&
+	                                off->late.latency_ms_p50 > 1.5 * with->late.latency_ms_p50;
+	if (helped)
+		return KP_OK;
+	snprintf(with->violation, sizeof with->violation,
+	         "scoring is no help: %.1f places, %llu served, p50 %.0f ms; without it %.1f, "
+	         "%llu, %.0f ms",
+	         with->attackers_meshed, (unsigned long long)with->served,
+	         with->late.latency_ms_p50, off->attackers_meshed, (unsigned long long)off->served,
+	         off->late.latency_ms_p50);
+	return KP_E_INTERNAL;
+}
+
+kp_err kp_sim_run_attack(const kp_sim_options *options, kp_sim_report r[KP_SIM_SCORE_COUNT],
+                         kp_sim_score *failed)
+{
+	kp_err err = KP_OK;
+	memset(r, 0, KP_SIM_SCORE_COUNT * sizeof *r);
+	for (unsigned score = 0; score < KP_SIM_SCORE_COUNT && err == KP_OK; score++) {
+		kp_sim_options o = *options;
+		*failed = o.score = (kp_sim_score)score;
+		if (score == KP_SIM_SCORE_off)
+			o.expect = (kp_sim_expect){.struck = o.expect.struck};
+		if (score == KP_SIM_SCORE_abuse && o.expect.fair < 0)
+			o.expect.fair = -1e-9; /* no honest node abuses anything */
+		if (score == KP_SIM_SCORE_off || attack_is_ended_by(o.attack, o.score))
+			err = kp_sim_run_twice(&o, &r[score]);
+	}
+	for (unsigned score = 0; score < KP_SIM_SCORE_COUNT && err == KP_OK; score++) {
+		if (!attack_is_ended_by(options->attack, (kp_sim_score)score))
+			continue;
+		*failed = (kp_sim_score)score;
+		err = attack_compare(&r[KP_SIM_SCORE_off], &r[score]);
+	}
+	return err;
 }
 
 kp_err kp_sim_parse_faults(kp_slice list, unsigned *faults, kp_slice *bad)

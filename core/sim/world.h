@@ -25,6 +25,7 @@ typedef enum sim_kind {
 	SIM_STALL,     /* a random endpoint stands still */
 	SIM_RESET,     /* a random connection is reset */
 	SIM_LOSE_EP,   /* KP_SIM_BREAK_stale */
+	SIM_ATTACK,    /* attackers say it again; `eclipse`: honest nodes find the target */
 	SIM_SAMPLE     /* a second is over: look at meshes, tables, inboxes */
 } sim_kind;
 
@@ -96,8 +97,15 @@ typedef struct sim_world {
 	sim_check check;
 	kp_stats stats;  /* of all former lives */
 	unsigned struck; /* KP_SIM_FAULT_* that took effect */
-	bool stopping;   /* no node starts and no fault strikes any more */
-	kp_err failed;   /* out of memory somewhere */
+	bool attacked;   /* as did the attack */
+	/* sybil.c: seconds in a row that an attacker (column) has been in the mesh of an honest
+	 * node (row); places held in the samples of the last quarter; done for attackers before it
+	 */
+	uint8_t *held;
+	uint64_t meshed, samples, served_before;
+	double worst_honest;
+	bool stopping; /* no node starts and no fault strikes any more */
+	kp_err failed; /* out of memory somewhere */
 } sim_world;
 
 /* world.c */
@@ -105,8 +113,17 @@ void sim_at(sim_world *w, kp_time at, sim_event ev);
 void sim_mix(sim_world *w, uint64_t a, uint64_t b); /* into the trace hash */
 bool sim_has(const sim_world *w, kp_sim_fault fault);
 bool sim_broken(const sim_world *w, kp_sim_break what, uint32_t n); /* at this node */
+uint32_t sim_honest(const sim_world *w); /* the nodes from this one on are attackers */
+kp_time sim_late(const sim_world *w);    /* when the last quarter of the run begins */
 
 /* node.c */
+#define SIM_TOPIC "sim"
+
+/* cfg takes key = value; the values of the simulator are right. */
+kp_err sim_node_set(kp_config *cfg, const char *key, const char *value);
+/* As a dialable text: where node n is in its first life. */
+#define SIM_ADDRESS_MAX 160u
+void sim_node_address_text(const sim_world *w, uint32_t n, char out[SIM_ADDRESS_MAX]);
 kp_err sim_node_start(sim_world *w, uint32_t n);
 /* Dies without a word to its own application; `silent`: nor do the far ends hear of it. */
 void sim_node_crash(sim_world *w, uint32_t n, bool silent);
@@ -147,6 +164,22 @@ bool sim_fault_excuses(const sim_world *w, uint32_t n, kp_time at);
 /* liar.c */
 kp_err sim_liar_new(sim_world *w, uint32_t n); /* before the engine starts */
 void sim_liar_free(sim_world *w, uint32_t n);
+
+/* sybil.c: attackers, and what they do to the honest */
+bool sim_sybil_is(const sim_world *w, uint32_t n);
+kp_err sim_sybil_plan(sim_world *w);
+kp_err sim_sybil_config(const sim_world *w, kp_config *cfg, uint32_t n);
+void sim_sybil_started(sim_world *w, uint32_t n);
+void sim_sybil_validate(sim_world *w, uint32_t n, int64_t token); /* a message awaits its verdict */
+void sim_sybil_act(sim_world *w);                                 /* SIM_ATTACK */
+kp_time sim_sybil_delay(sim_world *w, uint32_t n); /* of a node's start, because of the attack */
+/* The attackers that an honest node is told of to join the network by, k from 0 up; UINT32_MAX past
+ * the end. */
+uint32_t sim_sybil_known(const sim_world *w, uint32_t n, uint32_t k);
+/* Is a message of `from` at node n what the attack is about? */
+bool sim_sybil_measured(const sim_world *w, uint32_t from, uint32_t n);
+void sim_sybil_sample(sim_world *w);
+void sim_sybil_end(sim_world *w, kp_sim_report *r); /* while all nodes are still up */
 
 /* judge.c */
 void sim_judge_sample(sim_world *w);

@@ -333,6 +333,25 @@ def test_scenarios_are_listed_run_and_judged():
         report["expected"]
 
 
+def test_an_attack_is_run_with_and_without_scoring():
+    arguments = ["sim", "--scenario", "graftflood", "--seed", "3"]
+    shown = run(*arguments)
+    assert shown.returncode == 0 and shown.stderr == ""
+    table = dict((line[:19].strip(), line[19:].split()) for line in shown.stdout.splitlines())
+    assert table["scoring"] == ["off", "abuse", "full"]
+    told = [json.loads(line) for line in run(*arguments, "--json").stdout.splitlines()]
+    assert [way["scoring"] for way in told] == table["scoring"]
+    assert [float(served) for served in table["attackers served"]] == [way["served"] for way in told]
+    assert told[0]["served"] > 10 * told[1]["served"] and len({way["trace_hash"] for way in told}) == 3
+    assert set(told[0]) > {"delivery_ratio", "latency_ms_p99", "late_delivery_ratio", "late_latency_ms_p50"}
+    short = run("sim", "--scenario", "eclipse", "--seconds", "10")  # over before anything can be judged
+    assert short.returncode == 1
+    assert short.stderr.splitlines() == ["karakp2p sim: scoring full: no delivery counts, so nothing was proved",
+                                         "replay: karakp2p sim --scenario eclipse --seconds 10"]
+    few = run("sim", "--scenario", "eclipse", "--nodes", "44")
+    assert few.returncode == 2 and "five honest nodes" in few.stderr
+
+
 def test_a_failing_run_says_how_to_replay_it():
     arguments = ["sim", "--scenario", "join2", "--seconds", "12"]  # over before anything can be judged
     done = run(*arguments)

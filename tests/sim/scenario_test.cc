@@ -30,13 +30,15 @@ void expect_holds(const std::string &name, uint64_t seed)
 // --- every scenario
 // -------------------------------------------------------------------------------
 
-std::vector<std::string> small_scenarios()
+std::vector<std::string> small_scenarios(bool attacks)
 {
 	std::vector<std::string> names;
 	const kp_sim_scenario *s;
-	for (size_t i = 0; (s = kp_sim_scenario_at(i)) != nullptr; i++)
-		if (kp_sim_scenario_options(s, 1).nodes < 100)
+	for (size_t i = 0; (s = kp_sim_scenario_at(i)) != nullptr; i++) {
+		kp_sim_options o = kp_sim_scenario_options(s, 1);
+		if (o.nodes < 100 && (o.attack != KP_SIM_ATTACK_none) == attacks)
 			names.push_back(kp_sim_scenario_name(s));
+	}
 	return names;
 }
 
@@ -50,8 +52,12 @@ TEST_P(scenarios, hold)
 		expect_holds(GetParam(), seed);
 }
 
-INSTANTIATE_TEST_SUITE_P(table, scenarios, testing::ValuesIn(small_scenarios()),
-                         [](const testing::TestParamInfo<std::string> &i) { return i.param; });
+std::string name_of(const testing::TestParamInfo<std::string> &i)
+{
+	return i.param;
+}
+
+INSTANTIATE_TEST_SUITE_P(table, scenarios, testing::ValuesIn(small_scenarios(false)), name_of);
 
 // Every allocation fails, every second one, and so on to every 1,009th.
 TEST(sweep, allocation_failures)
@@ -65,6 +71,47 @@ TEST(sweep, allocation_failures)
 	EXPECT_EQ(*every.begin(), 1u);
 }
 
+// --- attacks, each a test of its own in tests/CMakeLists.txt
+// -----------------------------------------
+
+// With scoring and without. That it helps is judged by the run; how much, here.
+void expect_attack_ends(const std::string &name, uint64_t seed)
+{
+	kp_sim_report r[KP_SIM_SCORE_COUNT];
+	kp_sim_score failed;
+	kp_sim_options o = scenario(name, seed);
+	EXPECT_EQ(kp_sim_run_attack(&o, r, &failed), KP_OK)
+	        << kp_sim_score_name(failed) << ": " << r[failed].violation
+	        << "\nreplay: karakp2p sim --scenario " << name << " --seed " << seed;
+	const kp_sim_report &off = r[KP_SIM_SCORE_off], &full = r[KP_SIM_SCORE_full];
+	EXPECT_NE(off.trace_hash, full.trace_hash);
+	EXPECT_GE(full.late.expected, 60u);
+	if (off.served == 0) {
+		EXPECT_GT(off.late.latency_ms_p50, 3 * full.late.latency_ms_p50) << name << seed;
+		EXPECT_GT(off.late.latency_ms_p99, 3 * full.late.latency_ms_p99) << name << seed;
+		EXPECT_EQ(r[KP_SIM_SCORE_abuse].events, 0u);
+	} else {
+		EXPECT_LT(r[KP_SIM_SCORE_abuse].served, off.served / 20) << name << seed;
+		EXPECT_LT(full.served, off.served / 20) << name << seed;
+		EXPECT_EQ(full.attackers_meshed, 0) << name << seed;
+	}
+}
+
+class attacks : public testing::TestWithParam<std::string>
+{
+};
+
+TEST_P(attacks, end_with_scoring)
+{
+	for (uint64_t seed : {1, 2})
+		expect_attack_ends(GetParam(), seed);
+}
+
+INSTANTIATE_TEST_SUITE_P(table, attacks, testing::ValuesIn(small_scenarios(true)), name_of);
+
+// --- seeds
+// ---------------------------------------------------------------------------------------
+
 // What a soak run has found once (scripts/soak): lines "scenario seed what was wrong".
 TEST(seeds, found_before)
 {
@@ -77,7 +124,10 @@ TEST(seeds, found_before)
 		if (line.empty() || line[0] == '#')
 			continue;
 		ASSERT_TRUE(words >> name >> seed) << line;
-		expect_holds(name, seed);
+		if (scenario(name, seed).attack != KP_SIM_ATTACK_none)
+			expect_attack_ends(name, seed);
+		else
+			expect_holds(name, seed);
 	}
 }
 
@@ -104,7 +154,7 @@ TEST(large, two_hundred_nodes_with_real_crypto_within_a_minute)
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	EXPECT_LT(took, 60);
 #endif
-	EXPECT_EQ(real.delivered, real.expected);
+	EXPECT_EQ(real.all.delivered, real.all.expected);
 	o.memo_verify = true;
 	EXPECT_EQ(kp_sim_run(&o, &memo), KP_OK) << memo.violation;
 	EXPECT_EQ(real.trace_hash, memo.trace_hash);
@@ -177,6 +227,59 @@ TEST(checkers, find_invented_peers)
 	EXPECT_FOUND(believe, scenario("poison", 1), "believes in peer");
 }
 
+TEST(checkers, find_attackers_that_keep_their_places)
+{
+	for (const char *name : {"eclipse", "ihavespam"}) {
+		kp_sim_options o = scenario(name, 1);
+		o.duration = KP_SEC(40);
+		EXPECT_FOUND(indulge, o, "node 1 has had attacker");
+	}
+}
+
+TEST(checkers, find_honest_nodes_ill_spoken_of)
+{
+	kp_sim_options o = scenario("graftflood", 1);
+	o.duration = KP_SEC(20);
+	EXPECT_FOUND(slander, o, "node 2 is worth -100.0 to node 1");
+}
+
+// Node 1 is the target, so every delivery to it counts.
+TEST(checkers, find_what_the_target_of_an_eclipse_lacks)
+{
+	kp_sim_options o = scenario("eclipse", 1);
+	EXPECT_FOUND(late, o, "deliveries at the end took 300");
+	o.expect.delivery = 0;
+	EXPECT_FOUND(lose, o, "deliveries at the end, less than 99.500 %");
+}
+
+TEST(checkers, find_attacks_that_are_none)
+{
+	for (const char *name : {"coldboot", "invalidspam"}) {
+		kp_sim_options o = scenario(name, 1);
+		o.duration = KP_SEC(20);
+		o.expect = {};
+		o.expect.struck = true;
+		EXPECT_FOUND(idle, o, "the attack never struck");
+	}
+}
+
+// Scores that are kept nowhere make no difference, which only the comparison can tell.
+TEST(checkers, find_scoring_that_is_no_help)
+{
+	for (const char *name : {"eclipse", "graftflood"}) {
+		kp_sim_report r[KP_SIM_SCORE_COUNT];
+		kp_sim_score failed;
+		kp_sim_options o = scenario(name, 1);
+		o.duration = KP_SEC(24);
+		o.expect = {};
+		o.broken = KP_SIM_BREAK_same;
+		EXPECT_EQ(kp_sim_run_attack(&o, r, &failed), KP_E_INTERNAL);
+		EXPECT_NE(std::string(r[failed].violation).find("scoring is no help"),
+		          std::string::npos)
+		        << r[failed].violation;
+	}
+}
+
 TEST(checkers, find_runs_that_differ)
 {
 	EXPECT_FOUND(hash, scenario("join2", 1), "trace hash");
@@ -210,6 +313,15 @@ TEST(table, every_fault_has_a_scenario_of_its_own)
 	KP_SIM_FAULTS(COVERED)
 #undef COVERED
 	EXPECT_EQ(kp_sim_scenario_find(kp_slice_str("nonsense")), nullptr);
+}
+
+TEST(table, every_attack_has_a_scenario_of_its_name)
+{
+#define ATTACK(name, text)                                                                         \
+	EXPECT_EQ(scenario(#name, 1).attack, KP_SIM_ATTACK_##name);                                \
+	EXPECT_GT(scenario(#name, 1).attackers, 0u);
+	KP_SIM_ATTACKS(ATTACK)
+#undef ATTACK
 }
 
 } // namespace
