@@ -1,7 +1,7 @@
 /* A day of an honest network with churn, each node judged by all others: under parameters that rust
  * ships and under a set that a network of go nodes has published, nobody is ever pruned or shut out
  * for what honest routers do. */
-#include "attacks.h"
+#include "gs_sim.h"
 
 #include <gtest/gtest.h>
 
@@ -103,6 +103,20 @@ const Judge judges[] = {{"rust", rust_defaults, 24},
                         {"own_default", own_default, 6}};
 
 constexpr unsigned NODES = 18, STEADY = 9;
+
+/* The lowest score that any of the nodes has at another of them. */
+double sim_worst_score(GsSim &sim)
+{
+	double worst = 0;
+	for (kp_host *at : sim.nodes) {
+		for (kp_host *of : sim.nodes) {
+			kp_gs_score_info s;
+			if (kp_gs_peer_score(at->gs, &of->self.id, &s))
+				worst = std::min(worst, s.score);
+		}
+	}
+	return worst;
+}
 
 /* A message every ten seconds; every two minutes one of the churning half goes or comes back. */
 void live(GsSim &sim, unsigned hours, double &worst)
