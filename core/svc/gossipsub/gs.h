@@ -206,6 +206,7 @@ typedef struct gs_backoff {
 	kp_map_node node;
 	kp_peer_id peer;
 	kp_time until;
+	kp_time told; /* by the last PRUNE, ours or its own */
 } gs_backoff;
 
 struct gs_topic {
@@ -240,6 +241,7 @@ struct gs_peer {
 	bool direct, no_pubsub, small_reader;
 	uint8_t kind;
 	uint32_t conns;
+	kp_time conn_at; /* the newest connection began */
 	char text[KP_PEER_ID_TEXT_MAX];
 	uint8_t text_n;
 	/* our stream */
@@ -536,7 +538,7 @@ void kp_mesh_join(kp_gs *gs, kp_time now, gs_topic *t);
 void kp_mesh_leave(kp_gs *gs, kp_time now, gs_topic *t, kp_time backoff_ns);
 void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic);
 void kp_mesh_on_prune(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *item);
-void kp_mesh_backoff(kp_gs *gs, gs_topic *t, const kp_peer_id *peer, kp_time until);
+void kp_mesh_backoff(kp_gs *gs, kp_time now, gs_topic *t, const kp_peer_id *peer, kp_time until);
 kp_time kp_mesh_backoff_until(const gs_topic *t, const kp_peer_id *peer); /* 0 = none */
 void kp_mesh_backoffs_expire(kp_gs *gs, kp_time now, gs_topic *t);
 void kp_mesh_backoffs_clear(kp_gs *gs, gs_topic *t);

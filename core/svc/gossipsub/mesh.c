@@ -16,12 +16,13 @@ static void mesh_backoff_free(kp_gs *gs, gs_topic *t, gs_backoff *b)
 }
 
 /* Only ever extends. */
-void kp_mesh_backoff(kp_gs *gs, gs_topic *t, const kp_peer_id *peer, kp_time until)
+void kp_mesh_backoff(kp_gs *gs, kp_time now, gs_topic *t, const kp_peer_id *peer, kp_time until)
 {
 	kp_map_node *n = kp_map_get(&t->backoffs, peer, sizeof *peer);
 	if (n != NULL) {
 		gs_backoff *b = mesh_backoff_of(n);
 		b->until = KP_MAX(b->until, until);
+		b->told = now;
 		return;
 	}
 	if (kp_map_count(&t->backoffs) >= GS_BACKOFFS_MAX)
@@ -31,6 +32,7 @@ void kp_mesh_backoff(kp_gs *gs, gs_topic *t, const kp_peer_id *peer, kp_time unt
 		return;
 	b->peer = *peer;
 	b->until = until;
+	b->told = now;
 	if (kp_map_put(&t->backoffs, &b->node, &b->peer, sizeof b->peer) != KP_OK)
 		kp_mem_free(gs->env->mem, b);
 }
@@ -111,7 +113,7 @@ static uint64_t mesh_seconds(kp_time ns)
 void kp_mesh_prune(kp_gs *gs, kp_time now, gs_member *m, kp_time backoff_ns, bool px)
 {
 	kp_mesh_remove(gs, m);
-	kp_mesh_backoff(gs, m->t, &m->p->id, kp_time_add(now, backoff_ns));
+	kp_mesh_backoff(gs, now, m->t, &m->p->id, kp_time_add(now, backoff_ns));
 	kp_sendq_ctl(gs, m->p, GS_CTL_PRUNE, m->t, mesh_seconds(backoff_ns), px);
 }
 
@@ -178,6 +180,17 @@ static void mesh_refuse(kp_gs *gs, kp_time now, gs_member *m, bool px)
 	kp_mesh_prune(gs, now, m, gs->par.prune_backoff_ns, px);
 }
 
+/* A peer that has crashed and come back knows nothing of its backoff until the PRUNE that answers
+ * its GRAFT: whoever has connected anew since it was told is refused, but not blamed. Only once,
+ * then it has been told; and a handshake costs more than the GRAFT gains. */
+static void mesh_blame_graft(const kp_gs *gs, kp_time now, gs_topic *t, gs_peer *p)
+{
+	const gs_backoff *b = mesh_backoff_of(kp_map_get(&t->backoffs, &p->id, sizeof p->id));
+	kp_time flood = kp_time_sub(gs->par.prune_backoff_ns, gs->par.graft_flood_ns);
+	if (b->told > p->conn_at)
+		kp_score_misbehaved(p, b->until - now > flood ? 2.0 : 1.0);
+}
+
 void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic)
 {
 	gs_topic *t = topic.p != NULL ? kp_gs_topic_find(gs, topic) : NULL;
@@ -192,11 +205,9 @@ void kp_mesh_on_graft(kp_gs *gs, kp_time now, gs_peer *p, kp_slice topic)
 		mesh_refuse(gs, now, m, false);
 		return;
 	}
-	kp_time until = kp_mesh_backoff_until(t, &p->id);
-	if (until > now) {
+	if (kp_mesh_backoff_until(t, &p->id) > now) {
 		GS_STAT(gs, graft_backoff);
-		kp_time flood = kp_time_sub(gs->par.prune_backoff_ns, gs->par.graft_flood_ns);
-		kp_score_misbehaved(p, until - now > flood ? 2.0 : 1.0);
+		mesh_blame_graft(gs, now, t, p);
 		mesh_refuse(gs, now, m, false);
 		return;
 	}
@@ -223,7 +234,7 @@ void kp_mesh_on_prune(kp_gs *gs, kp_time now, gs_peer *p, const kp_rpc_item *ite
 	gs_member *m = kp_gs_member_find(p, t);
 	if (m != NULL)
 		kp_mesh_remove(gs, m);
-	kp_mesh_backoff(gs, t, &p->id, kp_time_add(now, backoff));
+	kp_mesh_backoff(gs, now, t, &p->id, kp_time_add(now, backoff));
 	if (item->px.n > 0)
 		kp_px_take(gs, now, p, item->px);
 }

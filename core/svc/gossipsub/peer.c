@@ -93,6 +93,7 @@ void kp_gs_on_conn_open(void *svc, kp_time now, const kp_conn_info *info, bool f
 		return;
 	}
 	p->conns++;
+	p->conn_at = now;
 	kp_score_conn(gs, p, &info->remote, true);
 	if (p->out == NULL && !kp_timer_is_set(&p->reopen))
 		kp_gs_stream_open(gs, now, p);

@@ -206,6 +206,29 @@ TEST(mesh, backoff_outlives_the_connection)
 	EXPECT_EQ(net.stat(KP_STAT_graft_backoff), 1u);
 }
 
+/* It has crashed, perhaps, and cannot know; the PRUNE tells it. */
+TEST(mesh, the_first_graft_of_a_connection_is_refused_without_blame)
+{
+	Net net(no_low());
+	net.subscribe("t");
+	Script a = net.peer({"t"});
+	a.send(rpc_graft("t"));
+	a.send(rpc_prune("t", 60));
+	fake_disconnect(a.h, net.router);
+	net.connect(a);
+	a.open();
+	a.send(rpc_sub("t"));
+	a.take();
+	a.send(rpc_graft("t"));
+	EXPECT_FALSE(net.in_mesh(a, "t"));
+	EXPECT_EQ(net.stat(KP_STAT_graft_backoff), 1u);
+	EXPECT_EQ(net.peer_of(a)->behaviour, 0.0);
+	net.settle();
+	EXPECT_EQ(a.take(KP_RPC_PRUNE).size(), 1u);
+	a.send(rpc_graft("t"));
+	EXPECT_EQ(net.peer_of(a)->behaviour, 2.0);
+}
+
 TEST(mesh, at_d_high_only_peers_we_dialled_are_accepted)
 {
 	kp_gs_params p = no_low();
