@@ -78,7 +78,17 @@ static kp_err node_set_scores(const sim_world *w, kp_config *cfg, uint32_t n)
 	                       " mesh_message_deliveries_window=500ms"
 	                       " mesh_message_deliveries_activation=10s"
 	                       " mesh_failure_penalty_weight=-1"
-	                       " mesh_failure_penalty_decay=0.95"}};
+	                       " mesh_failure_penalty_decay=0.95"},
+	            {KP_SIM_SCORE_rust, "score", "full"},
+	            {KP_SIM_SCORE_rust, "score.behaviour_weight", "-10"},
+	            {KP_SIM_SCORE_rust, "score.behaviour_threshold", "0"},
+	            {KP_SIM_SCORE_rust, "score.behaviour_decay", "0.2"},
+	            {KP_SIM_SCORE_rust, "score.promises", "each"},
+	            {KP_SIM_SCORE_rust, "score.slow_weight", "-0.2"},
+	            {KP_SIM_SCORE_rust, "score.decay_to_zero", "0.1"},
+	            {KP_SIM_SCORE_rust, "score.topic_score_cap", "3600"},
+	            {KP_SIM_SCORE_rust, "score.opportunistic_graft_threshold", "20"},
+	            {KP_SIM_SCORE_rust, "score.topic.topic_weight", "0"}};
 	kp_sim_score score = w->opt.score;
 	kp_err r = KP_OK;
 	if (w->opt.broken == KP_SIM_BREAK_same || sim_broken(w, KP_SIM_BREAK_indulge, n))

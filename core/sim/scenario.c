@@ -29,6 +29,13 @@ static void scenario_sweep(kp_sim_options *o)
 	o->fail_every = every[o->seed % KP_COUNT_OF(every)];
 }
 
+/* No honest node is ever worth less than nothing to another. */
+static void scenario_fair(kp_sim_options *o)
+{
+	o->score = KP_SIM_SCORE_rust;
+	o->expect.fair = -1e-9;
+}
+
 /* Anything: what the soak script runs for hours. */
 static void scenario_mix(kp_sim_options *o)
 {
@@ -98,6 +105,8 @@ static const kp_sim_scenario scenarios[] = {
 		16, 300, 2, 1024, F(deaf) | F(bootdown), 1, 5000, 16, true, NULL, A(none)},
 	{"crash", "a node crashes every 5 s and returns on another port",
 		20, 120, 10, 1024, F(crash), 0.999, 0, 8, true, NULL, A(none)},
+	{"rejoin", "nodes crash and return, and under rust's scores none is blamed for it",
+		20, 120, 10, 1024, F(crash), 0.999, 0, 8, true, scenario_fair, A(none)},
 	{"halfopen", "nodes lose their power: connections stand half open until noticed",
 		20, 300, 5, 1024, F(vanish), 0.999, 0, 8, true, NULL, A(none)},
 	{"meet", "neighbours dial each other at the same instant",

@@ -61,7 +61,8 @@ typedef enum kp_sim_attack {
 #define KP_SIM_SCORES(X)                                                                           \
 	X(abuse, "abuse alone, as by default")                                                     \
 	X(off, "nothing")                                                                          \
-	X(full, "everything, with P3 for a topic of five messages a second")
+	X(full, "everything, with P3 for a topic of five messages a second")                       \
+	X(rust, "what rust-libp2p does by default: the first misbehaviour costs")
 
 typedef enum kp_sim_score {
 #define KP_SIM_SCORE_ENUM(name, text) KP_SIM_SCORE_##name,
