@@ -7,10 +7,13 @@
 #define LINK_SLOW_PER_MS  32u                    /* 256 kbit/s */
 #define LINK_BUFFER       ((uint64_t)256 * 1024) /* unread bytes at which the writer waits */
 #define LINK_DIAL_TIMEOUT KP_SEC(5)
+#define LINK_PIECES       4u         /* of one write, with `partial` */
+#define LINK_PIECE_LATER  KP_MS(100) /* a piece follows the one before within this */
 
 struct sim_chunk {
 	struct sim_chunk *next;
-	kp_time at; /* when it arrives */
+	kp_time left; /* when the sender's socket has taken it */
+	kp_time at;   /* when it arrives */
 	uint32_t n, off;
 	bool eof;
 };
@@ -221,7 +224,8 @@ void sim_link_dialed(sim_world *w, uint32_t index, kp_err err)
 	kp_engine_on_dialed(w->nodes[n].engine, w->now, id, &w->nodes[n].addr, err);
 }
 
-static void link_append(sim_world *w, uint32_t to, kp_slice data, kp_time at, bool eof)
+static void link_append(sim_world *w, uint32_t to, kp_slice data, kp_time left, kp_time at,
+                        bool eof)
 {
 	sim_ep *ep = &w->eps[to];
 	struct sim_chunk *c = kp_mem_alloc(&w->mem, sizeof *c + data.n);
@@ -229,6 +233,7 @@ static void link_append(sim_world *w, uint32_t to, kp_slice data, kp_time at, bo
 		w->failed = KP_E_NOMEM;
 		return;
 	}
+	c->left = left;
 	c->at = at;
 	c->eof = eof;
 	c->n = (uint32_t)data.n;
@@ -250,6 +255,45 @@ static kp_time link_arrival(sim_world *w, sim_ep *ep, size_t n)
 	uint32_t to = w->eps[ep->other].node;
 	ep->busy_until = start + KP_MS(n) / link_rate(w, ep->node, to);
 	return ep->busy_until + link_latency(w, ep->node, to);
+}
+
+/* One write, of which the last byte arrives at `at`; with `partial` some leave in pieces. The write
+ * is done when the last has left: busy_until. */
+static void link_send(sim_world *w, uint32_t index, kp_slice data, kp_time at)
+{
+	sim_ep *ep = &w->eps[index];
+	kp_time left = w->now, later = 0;
+	bool cut = sim_has(w, KP_SIM_FAULT_partial) && w->opt.broken != KP_SIM_BREAK_idle &&
+	           data.n > 1 && kp_rng_below(&w->rng, 4) == 0;
+	for (unsigned i = 1; cut && i < LINK_PIECES && data.n > 1; i++) {
+		kp_slice piece = kp_slice_take(&data, 1 + kp_rng_below(&w->rng, data.n - 1));
+		link_append(w, ep->other, piece, left, at + later, false);
+		later += 1 + kp_rng_below(&w->rng, LINK_PIECE_LATER);
+		left = ep->busy_until + later;
+	}
+	link_append(w, ep->other, data, left, at + later, false);
+	w->eps[index].busy_until += later;
+}
+
+/* This end is gone: what its socket had not taken yet never leaves. */
+static void link_tear(sim_world *w, uint32_t index)
+{
+	sim_ep *far = &w->eps[w->eps[index].other];
+	struct sim_chunk **it = &far->head, *last = NULL;
+	while (*it != NULL && (*it)->left <= w->now) {
+		last = *it;
+		it = &(*it)->next;
+	}
+	struct sim_chunk *lost = *it;
+	*it = NULL;
+	far->tail = last;
+	while (lost != NULL) {
+		struct sim_chunk *next = lost->next;
+		far->queued -= lost->n - lost->off;
+		w->struck |= KP_SIM_FAULT_partial;
+		kp_mem_free(&w->mem, lost);
+		lost = next;
+	}
 }
 
 /* Has the far end closed, or has the node that it belonged to gone? */
@@ -274,7 +318,7 @@ void sim_link_write(sim_world *w, uint32_t index, kp_slice data)
 	w->nodes[ep->node].bytes += data.n;
 	kp_time at = link_arrival(w, ep, data.n);
 	if (!link_is_dead(w, far))
-		link_append(w, ep->other, data, at, false);
+		link_send(w, index, data, at);
 	else if (!w->nodes[far->node].silent)
 		link_reset_later(w, index, 2 * link_latency(w, ep->node, far->node));
 	else
@@ -297,11 +341,12 @@ void sim_link_finish(sim_world *w, uint32_t index)
 {
 	sim_ep *ep = &w->eps[index];
 	if (!link_is_dead(w, &w->eps[ep->other]))
-		link_append(w, ep->other, kp_slice_none(), link_arrival(w, ep, 0), true);
+		link_append(w, ep->other, kp_slice_none(), w->now, link_arrival(w, ep, 0), true);
 }
 
 void sim_link_close(sim_world *w, uint32_t index)
 {
+	link_tear(w, index);
 	sim_link_finish(w, index);
 	link_unbind(w, index);
 }
@@ -309,6 +354,7 @@ void sim_link_close(sim_world *w, uint32_t index)
 void sim_link_cut(sim_world *w, uint32_t index)
 {
 	const sim_ep *ep = &w->eps[index], *far = &w->eps[ep->other];
+	link_tear(w, index);
 	if (far->node != UINT32_MAX)
 		link_reset_later(w, ep->other, link_latency(w, ep->node, far->node));
 	link_unbind(w, index);
@@ -316,6 +362,7 @@ void sim_link_cut(sim_world *w, uint32_t index)
 
 void sim_link_drop(sim_world *w, uint32_t index)
 {
+	link_tear(w, index);
 	link_unbind(w, index);
 }
 

@@ -121,6 +121,8 @@ static const kp_sim_scenario scenarios[] = {
 		16, 70, 10, 1024, F(split) | F(stall), 1, 10000, 8, true, NULL, A(none)},
 	{"reset", "connections are reset, one a second",
 		16, 80, 10, 1024, F(reset), 0.999, 0, 8, true, NULL, A(none)},
+	{"torn", "writes leave in pieces, and are torn where a connection is reset",
+		16, 80, 10, 4096, F(partial) | F(reset), 0.999, 0, 12, true, NULL, A(none)},
 	{"skew", "wall clocks differ by up to an hour",
 		20, 60, 10, 1024, F(skew), 1, 1000, 8, true, NULL, A(none)},
 	{"churn", "a third of two hundred nodes comes and goes",

@@ -32,7 +32,8 @@ extern "C" {
 	X(fullbox, 1u << 14, "applications of an eighth take nothing during the window")           \
 	X(churn, 1u << 15, "a third of the nodes comes and goes, by crash or with a goodbye")      \
 	X(bootlate, 1u << 16, "the bootnode is down until the window begins")                      \
-	X(liars, 1u << 17, "an eighth of the nodes answers Kademlia with lies")
+	X(liars, 1u << 17, "an eighth of the nodes answers Kademlia with lies")                    \
+	X(partial, 1u << 18, "writes leave in pieces; what has not left when one ends is lost")
 
 typedef enum kp_sim_fault {
 #define KP_SIM_FAULT_ENUM(name, bit, text) KP_SIM_FAULT_##name = (bit),

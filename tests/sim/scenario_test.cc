@@ -292,8 +292,9 @@ TEST(checkers, find_faults_that_never_strike)
 	o.duration = KP_SEC(30);
 	o.expect = {};
 	o.expect.struck = true;
-	for (const char *name : {"stall", "reset", "partition", "oneway", "crash", "bootdown",
-	                         "deaf", "vanish", "nomem", "fullbox", "churn", "bootlate"}) {
+	for (const char *name :
+	     {"stall", "reset", "partition", "oneway", "crash", "bootdown", "deaf", "vanish",
+	      "nomem", "fullbox", "churn", "bootlate", "partial"}) {
 		kp_slice bad;
 		ASSERT_EQ(kp_sim_parse_faults(kp_slice_str(name), &o.faults, &bad), KP_OK);
 		EXPECT_FOUND(idle, o, std::string("the fault ") + name);
