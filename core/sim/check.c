@@ -3,11 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void sim_check_init(sim_check *c, kp_mem *mem, unsigned nodes)
+void sim_check_init(sim_check *c, kp_mem *mem, unsigned nodes, kp_time remembered)
 {
 	memset(c, 0, sizeof *c);
 	c->mem = mem;
 	c->nodes = nodes;
+	c->remembered = remembered;
 }
 
 void sim_check_fini(sim_check *c)
@@ -72,15 +73,25 @@ void sim_check_delivered(sim_check *c, kp_time now, uint32_t node, uint32_t life
 	const sim_message *m = &c->messages[message];
 	sim_copy *copy = &m->copies[node];
 	uint8_t mark = (uint8_t)(life % UINT8_MAX + 1);
+	float ms = (float)((double)(now - m->at) / 1e6);
 	if (m->from == node)
 		sim_check_fail(c, "node %u was given its own message %llu", node,
 		               (unsigned long long)message);
-	if (copy->life == mark)
-		sim_check_fail(c, "node %u was given message %llu twice", node,
-		               (unsigned long long)message);
+	if (copy->life == mark && now - m->at < c->remembered && c->repeats++ == 0)
+		snprintf(c->repeat, sizeof c->repeat,
+		         "node %u was given message %llu twice, %.1f and %.1f s old", node,
+		         (unsigned long long)message, (double)copy->last_ms / 1e3,
+		         (double)ms / 1e3);
 	if (copy->life == 0)
-		copy->ms = (float)((double)(now - m->at) / 1e6);
+		copy->ms = ms;
+	copy->last_ms = ms;
 	copy->life = mark;
+}
+
+void sim_check_repeats(sim_check *c, uint64_t forgotten)
+{
+	if (c->repeats > forgotten)
+		sim_check_fail(c, "%s", c->repeat);
 }
 
 void sim_check_expected(sim_check *c, uint32_t node, uint32_t message, bool late,

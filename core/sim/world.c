@@ -267,7 +267,7 @@ static kp_err world_init(sim_world *w, const kp_sim_options *o)
 	kp_mem_init(&w->mem, 0);
 	memcpy(seed, &o->seed, sizeof o->seed);
 	kp_rng_init(&w->rng, seed);
-	sim_check_init(&w->check, &w->mem, o->nodes);
+	sim_check_init(&w->check, &w->mem, o->nodes, kp_gs_params_default().seen_ttl_ns);
 	w->nodes = kp_mem_alloc(&w->mem, o->nodes * sizeof *w->nodes);
 	w->memo = o->memo_verify ? kp_verify_memo_new() : NULL;
 	if (w->nodes == NULL || (o->memo_verify && w->memo == NULL))
