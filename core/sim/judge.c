@@ -11,6 +11,8 @@
 /* Below D_low it may take until back-offs of a minute have run out. */
 #define JUDGE_MESH_UNDER 75u
 #define JUDGE_TABLES     10u /* seconds between two looks at routing tables */
+#define JUDGE_LOOKUPS    2u  /* and between two lookups */
+#define JUDGE_EVENT_ROOM 512u
 
 /* --- each second
  * ---------------------------------------------------------------------------------- */
@@ -87,6 +89,62 @@ static void judge_scores(sim_world *w, uint32_t n)
 	}
 }
 
+/* An honest node that has had time to settle. */
+static bool judge_is_settled(const sim_world *w, uint32_t n)
+{
+	const sim_node *node = &w->nodes[n];
+	return node->engine != NULL && !node->leaving && w->now >= node->up_since + JUDGE_SETTLE &&
+	       !sim_fault_hurts(w, KP_SIM_FAULT_liars, n);
+}
+
+/* One honest node asks Kademlia for another, to which it is not connected. */
+static void judge_lookup(sim_world *w)
+{
+	char id[KP_PEER_ID_TEXT_MAX];
+	kp_gs_score_info info;
+	for (int tries = 0; tries < 16; tries++) {
+		uint32_t n = (uint32_t)kp_rng_below(&w->rng, sim_honest(w));
+		uint32_t to = (uint32_t)kp_rng_below(&w->rng, sim_honest(w));
+		if (n == to || !judge_is_settled(w, n) || !judge_is_settled(w, to) ||
+		    kp_gs_peer_score(kp_engine_gs(w->nodes[n].engine), &w->nodes[to].peer, &info))
+			continue;
+		kp_event *done = kp_event_new(w->nodes[n].pool, KP_EV_COMPLETE, JUDGE_EVENT_ROOM);
+		if (done == NULL)
+			return;
+		w->asked++;
+		done->token = (int64_t)(w->asked << 16 | to);
+		size_t id_n = kp_peer_id_text(&w->nodes[to].peer, id);
+		kp_request r = {KP_OP_DHT_FIND_PEER,
+		                kp_slice_of(id, id_n),
+		                kp_slice_none(),
+		                done->token,
+		                KP_NEVER,
+		                done};
+		kp_engine_request(w->nodes[n].engine, w->now, &r);
+		sim_node_pump(w, n);
+		return;
+	}
+}
+
+void sim_judge_found(sim_world *w, const kp_event *ev)
+{
+	uint32_t to = (uint32_t)(ev->token & 0xffff);
+	char text[SIM_ADDRESS_MAX];
+	if (w->opt.expect.found <= 0 || ev->token == 0 || w->stopping)
+		return;
+	if (w->opt.broken == KP_SIM_BREAK_mistake)
+		to = (to + 1) % w->opt.nodes;
+	sim_node_address_text(w, to, text);
+	kp_slice told = ev->f[KP_F_ADDR];
+	if (told.n > 0 && told.n < strlen(text) && memcmp(told.p, text, told.n) == 0 &&
+	    text[told.n] == '/')
+		w->right = ev->token;
+	if (ev->flags & KP_EVF_MORE)
+		return;
+	w->answered++;
+	w->found += w->right == ev->token;
+}
+
 void sim_judge_sample(sim_world *w)
 {
 	bool tables = sim_has(w, KP_SIM_FAULT_liars) && w->now / KP_SEC(1) % JUDGE_TABLES == 0;
@@ -101,6 +159,8 @@ void sim_judge_sample(sim_world *w)
 		if (!sim_sybil_is(w, n) && (w->opt.expect.fair < 0 || w->opt.attackers > 0))
 			judge_scores(w, n);
 	}
+	if (w->opt.expect.found > 0 && w->now / KP_SEC(1) % JUDGE_LOOKUPS == 0)
+		judge_lookup(w);
 	sim_sybil_sample(w);
 	sim_at(w, w->now + KP_SEC(1), (sim_event){.kind = SIM_SAMPLE});
 }
@@ -149,6 +209,18 @@ static bool judge_counts(const sim_world *w, const sim_message *m, uint32_t n)
 	       !sim_fault_excuses(w, n, m->at);
 }
 
+static void judge_lookups(sim_world *w, kp_sim_report *r)
+{
+	double share = w->opt.expect.found;
+	r->lookups = w->answered;
+	r->found = w->found;
+	if (share > 0 && w->answered == 0)
+		sim_check_fail(&w->check, "nobody had to be looked for");
+	if ((double)w->found < share * (double)w->answered)
+		sim_check_fail(&w->check, "%llu of %llu lookups named the right address",
+		               (unsigned long long)w->found, (unsigned long long)w->answered);
+}
+
 void sim_judge_end(sim_world *w, kp_sim_report *r)
 {
 	judge_degree(w, r);
@@ -165,6 +237,7 @@ void sim_judge_end(sim_world *w, kp_sim_report *r)
 	sim_check_figures(&w->check, &w->opt.expect, r);
 	sim_sybil_end(w, r);
 	r->worst_honest = w->worst_honest;
+	judge_lookups(w, r);
 }
 
 void sim_judge_stopped(sim_world *w, kp_sim_report *r)

@@ -138,6 +138,11 @@ static kp_err node_honest_config(const sim_world *w, kp_config *cfg, uint32_t n)
 	kp_err r = sim_node_set(cfg, "topic", SIM_TOPIC);
 	if (r == KP_OK && sim_fault_hurts(w, KP_SIM_FAULT_liars, n))
 		r = sim_node_set(cfg, "kad.mode", "client"); /* liar.c serves it instead */
+	if (r == KP_OK && w->opt.max_conns > 0) {
+		char text[16];
+		snprintf(text, sizeof text, "%u", w->opt.max_conns);
+		r = sim_node_set(cfg, "max_connections", text);
+	}
 	if (r == KP_OK)
 		r = node_set_bootstraps(w, cfg, n);
 	if (r == KP_OK)
@@ -259,6 +264,8 @@ static void node_take_one(sim_world *w, uint32_t n, bool seen)
 		memcpy(&message, payload.p, sizeof message);
 		node_message(w, n, message);
 	}
+	if (ev->type == KP_EV_COMPLETE)
+		sim_judge_found(w, ev);
 	if (seen && ev->type == KP_EV_VALIDATE)
 		sim_sybil_validate(w, n, ev->token);
 	kp_event_free(ev);

@@ -29,6 +29,13 @@ static void scenario_sweep(kp_sim_options *o)
 	o->fail_every = every[o->seed % KP_COUNT_OF(every)];
 }
 
+/* Connections to some only, so that the others must be looked for. */
+static void scenario_lookups(kp_sim_options *o)
+{
+	o->max_conns = 24;
+	o->expect.found = 0.8;
+}
+
 /* No honest node is ever worth less than nothing to another. */
 static void scenario_fair(kp_sim_options *o)
 {
@@ -129,6 +136,8 @@ static const kp_sim_scenario scenarios[] = {
 		200, 50, 5, 256, F(churn), 0.999, 0, 32, true, NULL, A(none)},
 	{"poison", "an eighth of the nodes fills Kademlia with invented and misplaced peers",
 		32, 120, 5, 1024, F(liars), 1, 5000, 16, true, NULL, A(none)},
+	{"lookup", "the same, and each is connected to some only: the honest find each other",
+		32, 80, 2, 256, F(liars), 0.9, 0, 16, false, scenario_lookups, A(none)},
 	{"eclipse", "forty attackers fill one node's mesh first, and pass nothing on",
 		60, 80, 5, 256, 0, 0, 0, 16, false, NULL, A(eclipse)},
 	{"coldboot", "attackers are there before the bootnode is, and pass nothing on",

@@ -83,7 +83,10 @@ typedef struct kp_sim_expect {
 	                     attacks; 0 = not judged */
 	uint64_t memory;  /* bytes that no node's allocator ever passes; 0 = not judged */
 	bool mesh;        /* degree in [D_low, D_high], but for what two heartbeats repair */
-	bool struck;      /* each fault of the run, and its attack, took effect at least once */
+	/* this share of honest nodes that ask Kademlia for another is told where it lives, be it
+	 * among lies; 0 = not judged */
+	double found;
+	bool struck; /* each fault of the run, and its attack, took effect at least once */
 } kp_sim_expect;
 
 /* Something broken on purpose at one node, so that a test sees a checker fail. X(name, what) */
@@ -102,6 +105,7 @@ typedef struct kp_sim_expect {
 	X(hoard, "the inbox of a full application has no limit")                                   \
 	X(idle, "no fault strikes")                                                                \
 	X(believe, "an honest peer is taken for an invented one")                                  \
+	X(mistake, "an address is taken for another peer's")                                       \
 	X(indulge, "the node keeps no scores")                                                     \
 	X(slander, "the node's application speaks ill of honest peers")                            \
 	X(same, "nobody keeps scores, with scoring as without")                                    \
@@ -122,6 +126,7 @@ typedef struct kp_sim_options {
 	size_t size;         /* bytes of a message, at least 16 */
 	unsigned faults;     /* KP_SIM_FAULT_* */
 	unsigned fail_every; /* the N of nomem, at least 1 */
+	unsigned max_conns;  /* of a node; 0 = as by default. Few: not everybody knows everybody */
 	kp_sim_attack attack;
 	unsigned attackers; /* the last of the nodes; only the others are judged */
 	kp_sim_score score; /* of the others */
@@ -142,6 +147,7 @@ typedef struct kp_sim_report {
 	kp_sim_figures all, late;      /* late: of messages of the run's last quarter */
 	double duplicates_per_message; /* further copies received, per node and message */
 	uint64_t bytes;                /* put on the wire by all nodes */
+	uint64_t lookups, found;       /* by expect.found: answered, and answered rightly */
 	double conns_mean;
 	unsigned mesh_min, mesh_max; /* at the end */
 	double mesh_mean;

@@ -104,8 +104,10 @@ typedef struct sim_world {
 	uint8_t *held;
 	uint64_t meshed, samples, served_before;
 	double worst_honest;
-	bool stopping; /* no node starts and no fault strikes any more */
-	kp_err failed; /* out of memory somewhere */
+	uint64_t asked, answered, found; /* lookups, with expect.found */
+	int64_t right;                   /* the lookup whose answer has named the right address */
+	bool stopping;                   /* no node starts and no fault strikes any more */
+	kp_err failed;                   /* out of memory somewhere */
 } sim_world;
 
 /* world.c */
@@ -183,7 +185,8 @@ void sim_sybil_end(sim_world *w, kp_sim_report *r); /* while all nodes are still
 
 /* judge.c */
 void sim_judge_sample(sim_world *w);
-void sim_judge_end(sim_world *w, kp_sim_report *r); /* while all nodes are still up */
+void sim_judge_found(sim_world *w, const kp_event *ev); /* a lookup's answer */
+void sim_judge_end(sim_world *w, kp_sim_report *r);     /* while all nodes are still up */
 void sim_judge_stopped(sim_world *w, kp_sim_report *r);
 
 #endif

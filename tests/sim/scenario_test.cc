@@ -225,6 +225,7 @@ TEST(checkers, find_an_inbox_without_limit)
 TEST(checkers, find_invented_peers)
 {
 	EXPECT_FOUND(believe, scenario("poison", 1), "believes in peer");
+	EXPECT_FOUND(mistake, scenario("lookup", 1), "lookups named the right address");
 }
 
 TEST(checkers, find_attackers_that_keep_their_places)
