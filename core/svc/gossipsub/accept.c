@@ -118,13 +118,14 @@ void kp_gs_deliver_end(kp_gs *gs, kp_time now, gs_pend *m, kp_verdict verdict)
 void kp_gs_accept(kp_gs *gs, kp_time now, gs_pend *m)
 {
 	kp_err err = kp_seen_add(&gs->seen, now, m->fp);
-	if (err == KP_E_NOMEM)
-		GS_STAT(gs, seen_lost);
 	kp_gossip_settle(gs, m->fp);
 	accept_end_parked(gs, m);
-	if (err == KP_E_DUPLICATE) { /* published here while this copy was being checked */
+	if (err != KP_OK) {
 		accept_leave_flight(gs, m);
-		GS_STAT(gs, duplicates);
+		if (err == KP_E_DUPLICATE) /* published here while this copy was being checked */
+			GS_STAT(gs, duplicates);
+		else /* no memory: not remembered, it would be delivered with each copy */
+			GS_STAT(gs, seen_lost);
 		kp_gs_pend_free(gs, m);
 		return;
 	}

@@ -32,6 +32,28 @@ static void finish_jobs(Net &net, bool backwards = false)
 	}
 }
 
+/* Whatever allocation fails: a message that cannot be remembered is not delivered, so that its next
+ * copy is not delivered a second time. */
+TEST(verify, short_memory_delivers_nothing_twice)
+{
+	uint64_t lost = 0;
+	for (uint64_t at = 1; at <= 40; at++) {
+		Net net;
+		net.subscribe("t");
+		Script a = net.peer({"t"}), b = net.peer({"t"});
+		std::string message = rpc_message(signed_message(a.h, 1, "t", "once"));
+		fake_fail_at(net.router, false, at);
+		a.send(message);
+		net.settle();
+		fake_fail_at(net.router, false, 0);
+		b.send(message);
+		net.settle();
+		EXPECT_LE(net.events(KP_EV_MESSAGE).size(), 1u) << at;
+		lost += net.stat(KP_STAT_seen_lost);
+	}
+	EXPECT_GT(lost, 0u);
+}
+
 TEST(verify, few_inline_many_by_jobs)
 {
 	Net net;
