@@ -256,8 +256,7 @@ void sim_judge_stopped(sim_world *w, kp_sim_report *r)
 			r->memory_peak = KP_MAX(r->memory_peak, w->nodes[i].memory_peak);
 	}
 	r->stats = w->stats;
-	sim_check_repeats(&w->check,
-	                  w->stats.v[KP_STAT_seen_lost] + w->stats.v[KP_STAT_seen_evicted]);
+	sim_check_repeats(&w->check, w->stats.v[KP_STAT_seen_evicted]);
 	uint64_t received = w->stats.v[KP_STAT_received];
 	r->duplicates_per_message =
 	        received ? (double)w->stats.v[KP_STAT_duplicates] / (double)received : 0;
