@@ -84,6 +84,8 @@ void kp_siphash_init(kp_siphash *h, const uint8_t key[16], int c_rounds, int d_r
 
 void kp_siphash_update(kp_siphash *h, const void *bytes, size_t n)
 {
+	if (n == 0) /* of what may be NULL */
+		return;
 	const uint8_t *p = (const uint8_t *)bytes;
 	unsigned held = (unsigned)(h->total & 7);
 	sip_state s = sip_load(h);
