@@ -105,9 +105,10 @@ static void ops_check_made(const void *made, kp2p_error *err)
 	ops_check(kp2p_error_code(err), err);
 }
 
-static void ops_check_text(char *text, kp2p_error *err)
+/* A pointer: the order in which arguments are evaluated is the compiler's. */
+static void ops_check_text(char *text, kp2p_error **err)
 {
-	ops_check_made(text, err);
+	ops_check_made(text, *err);
 	kp2p_free(text);
 }
 
@@ -300,7 +301,8 @@ static void ops_start(unsigned place)
 	kp2p_error *err = NULL;
 	if (place == OPS_WILD && o->n != NULL)
 		return;
-	ops_check(kp2p_node_start(o->n, &err), err);
+	int r = kp2p_node_start(o->n, &err);
+	ops_check(r, err);
 	if (o->addr == NULL) {
 		o->addr = kp2p_node_info(o->n, "listen_addrs", NULL);
 		if (o->addr != NULL)
@@ -542,7 +544,7 @@ static void ops_ask(uint8_t how)
 		break;
 	default:
 		what = how & 128 ? ops_text(0) : whats[ops_byte() % KP_COUNT_OF(whats)];
-		ops_check_text(kp2p_node_info(o->n, what, &err), err);
+		ops_check_text(kp2p_node_info(o->n, what, &err), &err);
 	}
 }
 
@@ -553,21 +555,23 @@ static void ops_plain(uint8_t how)
 	kp2p_error *err = NULL, *before = NULL;
 	const char *key;
 	kp_mem *mem = kp_abi_mem();
+	int r;
 	switch (how % 8) {
 	case 0:
 	case 1:
 	case 2:
 		key = ops_text(0);
-		ops_check(kp2p_config_set(G.wild, key, ops_text(1), &err), err);
+		r = kp2p_config_set(G.wild, key, ops_text(1), &err);
+		ops_check(r, err);
 		break;
 	case 3:
-		ops_check_text(kp2p_key_generate(ops_int(), &err), err);
+		ops_check_text(kp2p_key_generate(ops_int(), &err), &err);
 		break;
 	case 4:
-		ops_check_text(kp2p_key_peer_id(ops_text(0), &err), err);
+		ops_check_text(kp2p_key_peer_id(ops_text(0), &err), &err);
 		break;
 	case 5:
-		ops_check_text(kp2p_peer_id_parse(ops_text(0), &err), err);
+		ops_check_text(kp2p_peer_id_parse(ops_text(0), &err), &err);
 		break;
 	case 6: /* an error that is there already stays */
 		kp2p_config_set(NULL, "a", "b", &err);
