@@ -5,6 +5,8 @@
 #define KP2P_VERSION "0.0.0"
 #endif
 
+#define CONFIG_NUMBER_ONE UINT64_C(1000000000) /* fractions are kept in billionths */
+
 #define CONFIG_ACCESS_RANGE                                                                        \
 	"a peer id, an IP address, or a network like 10.0.0.0/8 or 2001:db8::/32"
 
@@ -320,29 +322,36 @@ static bool config_read_unit(const config_unit *units, size_t n_units, const cha
 	return false;
 }
 
-/* In millionths; int64_t, so that lo..hi may begin below 0. */
+/* The digits behind the point, as many as there are, rounded to billionths. */
+static bool config_read_fraction(kp_slice digits, uint64_t *out)
+{
+	uint64_t scale = CONFIG_NUMBER_ONE, v = 0;
+	for (size_t i = 0; i < digits.n; i++) {
+		uint64_t digit = (uint64_t)digits.p[i] - '0';
+		if (digit > 9)
+			return false;
+		v += scale == 1 ? digit / 5 : digit * (scale / 10);
+		scale = scale > 1 ? scale / 10 : 0;
+	}
+	*out = v;
+	return digits.n > 0;
+}
+
+/* int64_t, so that lo..hi may begin below 0. */
 static bool config_read_number(kp_slice value, uint64_t *out)
 {
-	uint64_t v;
+	uint64_t v, part = 0;
 	bool negative = value.n > 0 && value.p[0] == '-';
 	if (negative)
 		kp_slice_take(&value, 1);
 	if (!config_digits(&value, &v) || v > UINT32_MAX)
 		return false;
-	v *= 1000000;
-	if (value.n > 0) {
-		uint64_t part, scale = 1000000;
-		if (value.p[0] != '.' || value.n < 2 || value.n > 7)
-			return false;
-		kp_slice_take(&value, 1);
-		for (size_t i = 0; i < value.n; i++)
-			scale /= 10;
-		if (!config_digits(&value, &part))
-			return false;
-		v += part * scale;
-	}
+	if (value.n > 0 &&
+	    (*kp_slice_take(&value, 1).p != '.' || !config_read_fraction(value, &part)))
+		return false;
+	v = v * CONFIG_NUMBER_ONE + part;
 	*out = negative ? (uint64_t) - (int64_t)v : v;
-	return value.n == 0;
+	return true;
 }
 
 /* Which of a|b|c the value is. */
@@ -494,12 +503,12 @@ static void config_print_number(uint64_t v, kp_writer *out)
 		kp_write_u8(out, '-');
 		v = (uint64_t) - (int64_t)v;
 	}
-	config_print_unit(&one, 1, v / 1000000, out);
-	uint64_t part = v % 1000000;
+	config_print_unit(&one, 1, v / CONFIG_NUMBER_ONE, out);
+	uint64_t part = v % CONFIG_NUMBER_ONE;
 	if (part == 0)
 		return;
 	kp_write_u8(out, '.');
-	for (uint64_t scale = 100000; part > 0; scale /= 10) {
+	for (uint64_t scale = CONFIG_NUMBER_ONE / 10; part > 0; scale /= 10) {
 		kp_write_u8(out, (uint8_t)('0' + part / scale));
 		part %= scale;
 	}
@@ -542,7 +551,7 @@ void kp_config_store(kp_config *cfg, const config_row *row, uint64_t value)
 void kp_config_store_at(uint8_t *at, const config_row *row, uint64_t value)
 {
 	if (row->kind == CONFIG_NUMBER) {
-		double d = (double)(int64_t)value / 1e6;
+		double d = (double)(int64_t)value / (double)CONFIG_NUMBER_ONE;
 		memcpy(at, &d, sizeof d);
 		return;
 	}
@@ -573,7 +582,7 @@ uint64_t kp_config_load(const kp_config *cfg, const config_row *row)
 	double d;
 	if (row->kind == CONFIG_NUMBER) {
 		memcpy(&d, at, sizeof d);
-		return (uint64_t)(int64_t)(d * 1e6 + (d < 0 ? -0.5 : 0.5));
+		return (uint64_t)(int64_t)(d * (double)CONFIG_NUMBER_ONE + (d < 0 ? -0.5 : 0.5));
 	}
 	switch (row->width) {
 	case sizeof value:
