@@ -14912,7 +14912,8 @@ bool kp_gs_peer_score(const kp_gs *gs, const kp_peer_id *peer, kp_gs_score_info 
 bool kp_gs_peer_score_topic_at(const kp_gs *gs, const kp_peer_id *peer, size_t n, kp_slice *topic,
                                kp_score_topic_terms *out);
 
-/* Topics of ours that have fewer than D connected subscribers: the engine then dials more peers. */
+/* Topics of ours that have fewer than D connected subscribers whose score is not below zero: the
+ * engine then dials more peers. */
 bool kp_gs_wants_peers(const kp_gs *gs);
 
 /* ======== core/svc/gossipsub/seen.h =========================================================== */
@@ -16915,11 +16916,20 @@ bool kp_gs_peer_topic_at(const kp_gs *gs, const kp_peer_id *peer, size_t n, kp_s
 	return true;
 }
 
+/* Those below zero do not count: they are in no mesh, however many have come. */
+static bool info_has_peers(const kp_gs *gs, const gs_topic *t)
+{
+	uint32_t good = 0;
+	for (kp_list *it = t->members.next; it != &t->members && good < gs->par.d; it = it->next)
+		good += kp_gs_score(gs, gs_member_in_topic(it)->p) >= 0;
+	return good >= gs->par.d;
+}
+
 bool kp_gs_wants_peers(const kp_gs *gs)
 {
 	for (kp_map_node *it = kp_map_first(&gs->topics); it != NULL; it = kp_map_next(it)) {
 		const gs_topic *t = gs_topic_of(it);
-		if (t->joined && t->n_members < gs->par.d)
+		if (t->joined && !info_has_peers(gs, t))
 			return true;
 	}
 	return false;

@@ -91,7 +91,8 @@ bool kp_gs_peer_score(const kp_gs *gs, const kp_peer_id *peer, kp_gs_score_info 
 bool kp_gs_peer_score_topic_at(const kp_gs *gs, const kp_peer_id *peer, size_t n, kp_slice *topic,
                                kp_score_topic_terms *out);
 
-/* Topics of ours that have fewer than D connected subscribers: the engine then dials more peers. */
+/* Topics of ours that have fewer than D connected subscribers whose score is not below zero: the
+ * engine then dials more peers. */
 bool kp_gs_wants_peers(const kp_gs *gs);
 
 #ifdef __cplusplus

@@ -227,6 +227,22 @@ TEST(score, invalid_messages_of_every_kind_and_their_decay)
 	EXPECT_EQ(x.info(a).invalid, 2);
 }
 
+/* Attackers that have come in numbers must not keep us from looking for others. */
+TEST(score, peers_below_zero_are_not_the_peers_that_are_wanted)
+{
+	Scored x(quiet());
+	std::vector<Script> peers;
+	for (uint32_t i = 0; i < x.net.gs->par.d; i++) {
+		EXPECT_TRUE(kp_gs_wants_peers(x.net.gs)) << i;
+		peers.push_back(x.net.peer({"t"}));
+	}
+	EXPECT_FALSE(kp_gs_wants_peers(x.net.gs));
+	x.app(peers[0], -1);
+	EXPECT_TRUE(kp_gs_wants_peers(x.net.gs));
+	x.net.peer({"t"});
+	EXPECT_FALSE(kp_gs_wants_peers(x.net.gs));
+}
+
 /* A loop that is late each time must not decay more slowly than go's, whose ticker keeps to its
  * grid; after a pause nothing is made up for. */
 TEST(score, late_decays_keep_to_their_grid)
