@@ -8,9 +8,14 @@ import threading
 import time
 
 
+class Event(dict):
+    """What a node said, and when (monotonic seconds)."""
+
+    at = 0.0
+
+
 class Node:
-    """A running node. Events are kept in order, with the time `at` which they came; `wait` looks at those not yet waited
-    for."""
+    """A running node. Events are kept in order; `wait` looks at those not yet waited for."""
 
     def __init__(self, name, command, *options, topic="interop", listen=True, bootstrap=()):
         self.name = name
@@ -35,10 +40,10 @@ class Node:
     def _read_events(self):
         for line in self._process.stdout:
             try:
-                event = json.loads(line)
+                event = Event(json.loads(line))
             except ValueError:
-                event = {"event": "garbage", "line": line.decode(errors="replace")}
-            event["at"] = time.monotonic()
+                event = Event(event="garbage", line=line.decode(errors="replace"))
+            event.at = time.monotonic()
             with self._changed:
                 self.events.append(event)
                 self._changed.notify_all()

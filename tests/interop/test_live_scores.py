@@ -157,7 +157,7 @@ class Bench:
 def first_deliveries(judge, node):
     """What the judge must have counted, least and most: /scores may be half a second older than the last messages."""
     now = time.monotonic()
-    came = [e["at"] for e in judge.find("message", via=node.peer)]
+    came = [e.at for e in judge.find("message", via=node.peer)]
     return (0.99 * counted([at for at in came if at < now - 0.5], now) - 0.01, 1.01 * counted(came, now) + 0.01)
 
 
