@@ -103,10 +103,13 @@ if [ ${#tree[@]} -gt 0 ]; then
 		echo "../build/release is missing: scripts/test release" >&2
 		exit 1
 	}
-	cmake --install ../build/release --prefix "$work/prefix" >/dev/null
-	libdir="$(dirname "$(find "$work/prefix" -name libkarakp2p.so)")"
-	sed -i "s|^prefix=.*|prefix=$work/prefix|" "$libdir/pkgconfig/karakp2p.pc"
-	export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir"
+	# go keeps what pkg-config once said in its cache: the place is always the same, and part of the key
+	prefix="$(cd ../build/release && pwd)/go-prefix"
+	rm -rf "$prefix"
+	cmake --install ../build/release --prefix "$prefix" >/dev/null
+	libdir="$(dirname "$(find "$prefix" -name libkarakp2p.so)")"
+	sed -i "s|^prefix=.*|prefix=$prefix|" "$libdir/pkgconfig/karakp2p.pc"
+	export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir" CGO_LDFLAGS="-O2 -g -L$libdir"
 	"${test[@]}" -short -tags kp2p_dynamic .
 	go test -c -tags kp2p_dynamic -o "$work/dynamic" .
 	readelf -d "$work/dynamic" | grep -q 'libkarakp2p.so.1'
