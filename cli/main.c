@@ -2,10 +2,13 @@
  * only sim.c links the core. */
 #include "cli.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char main_help[] =
         "karakp2p: peer-to-peer messages over libp2p (GossipSub and Kademlia)\n"
@@ -62,11 +65,18 @@ static int main_run(int argc, char **argv)
 	                   argv[1]);
 }
 
+/* A reader that has left a pipe has what it wanted. */
+static bool main_reader_left(void)
+{
+	struct pollfd out = {STDOUT_FILENO, POLLOUT, 0};
+	return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGXFSZ, SIG_IGN); /* a file may grow no more: told like a full disk */
 	int code = main_run(argc, argv);
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || main_reader_left())
 		return code;
 	fprintf(stderr, "karakp2p: cannot write to the standard output (a full disk?)\n");
 	return code != EXIT_OK ? code : EXIT_FAILED;

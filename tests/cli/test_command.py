@@ -142,6 +142,16 @@ def test_no_room_for_what_is_printed(tmp_path):
         assert done.returncode == 1 and "standard output" in done.stderr
 
 
+def test_a_reader_that_has_left_is_no_failure():
+    with subprocess.Popen([CLI, "node", "--json", "--topic", "t", "--listen", "/ip4/127.0.0.1/tcp/0"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as node:
+        assert b"listening" in node.stdout.readline()
+        node.stdout.close()
+        node.stdin.write(b"/quit\n")
+        node.stdin.close()
+        assert node.wait(20) == 0 and node.stderr.read() == b""
+
+
 def test_identity_is_kept(tmp_path):
     path = str(tmp_path / "made.key")
     first = Node("first", OURS, "--identity", path)
