@@ -474,8 +474,10 @@ static bool yamux_tx_data(kp_yamux *y, kp_time now, kp_ystream *s, kp_gather *g)
 	uint8_t *hdr = g->scratch.p + scratch_n;
 	size_t n_max = KP_MIN(g->bytes_max - g->bytes - KP_YAMUX_HDR_SIZE,
 	                      (size_t)KP_MIN(s->send_window, KP_YAMUX_FRAME_MAX));
-	if ((s->flags & (YAMUX_WANT | YAMUX_PAUSED)) != YAMUX_WANT || n_max == 0)
+	if ((s->flags & (YAMUX_WANT | YAMUX_PAUSED)) != YAMUX_WANT)
 		return false;
+	/* there was room for a turn; and who has used up its window still wants, so has no turn */
+	KP_ASSERT(n_max > 0);
 	g->scratch.n += KP_YAMUX_HDR_SIZE;
 	kp_slice *v = &g->v[g->n + 1];
 	unsigned k = y->ops->pull(y->ctx, now, s, v, g->max - g->n - 1, n_max, &g->scratch);
