@@ -32730,6 +32730,8 @@ void kp_rt_log_stats(kp_rt *rt, kp_time now)
  * application's commands to the engine, carries out its actions, gives out events and arms the one
  * timer. */
 
+#include <sys/eventfd.h>
+
 #define LOOP_ACTS_MAX 4096u /* actions of one turn: then sockets are looked at again */
 #define LOOP_FEED     64u   /* messages given to the engine before it may act … */
 #define LOOP_FEED_BYTES                                                                            \
@@ -33205,10 +33207,10 @@ static void loop_on_kick(uv_poll_t *p, int status, int events)
  * process when it gets no pipe. */
 #define LOOP_FDS 3
 
-static bool loop_has_fds(int any_fd)
+static bool loop_has_fds(void)
 {
 	int fds[LOOP_FDS], n = 0;
-	while (n < LOOP_FDS && (fds[n] = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+	while (n < LOOP_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
 		n++;
 	for (int i = 0; i < n; i++)
 		close(fds[i]);
@@ -33217,7 +33219,7 @@ static bool loop_has_fds(int any_fd)
 
 kp_err kp_rt_loop_open(kp_rt *rt)
 {
-	int r = loop_has_fds(rt->kick.fd) ? uv_loop_init(&rt->loop) : UV_EMFILE;
+	int r = loop_has_fds() ? uv_loop_init(&rt->loop) : UV_EMFILE;
 	if (r != 0)
 		return kp_rt_net_err(r);
 	uv_prepare_init(&rt->loop, &rt->pump);
@@ -33767,7 +33769,6 @@ kp_err kp_rt_send(kp_rt *rt, kp_slice peer, kp_slice protocol, kp_slice data, in
 
 /* The table of stop slots. */
 
-#include <sys/eventfd.h>
 #include <time.h>
 
 enum slot_state { SLOT_FREE, SLOT_LIVE, SLOT_STOP, SLOT_CLOSED };

@@ -4,7 +4,7 @@
 #include "rt/netif.h"
 #include "rt/node.h"
 
-#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define LOOP_ACTS_MAX 4096u /* actions of one turn: then sockets are looked at again */
@@ -482,10 +482,10 @@ static void loop_on_kick(uv_poll_t *p, int status, int events)
  * process when it gets no pipe. */
 #define LOOP_FDS 3
 
-static bool loop_has_fds(int any_fd)
+static bool loop_has_fds(void)
 {
 	int fds[LOOP_FDS], n = 0;
-	while (n < LOOP_FDS && (fds[n] = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+	while (n < LOOP_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
 		n++;
 	for (int i = 0; i < n; i++)
 		close(fds[i]);
@@ -494,7 +494,7 @@ static bool loop_has_fds(int any_fd)
 
 kp_err kp_rt_loop_open(kp_rt *rt)
 {
-	int r = loop_has_fds(rt->kick.fd) ? uv_loop_init(&rt->loop) : UV_EMFILE;
+	int r = loop_has_fds() ? uv_loop_init(&rt->loop) : UV_EMFILE;
 	if (r != 0)
 		return kp_rt_net_err(r);
 	uv_prepare_init(&rt->loop, &rt->pump);
