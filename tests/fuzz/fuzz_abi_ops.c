@@ -4,6 +4,7 @@
  * token has exactly one final event, a packed poll is well formed, and nothing is left behind. What
  * the input says about networks goes to nodes that are never started. */
 #include "abi.h"
+#include "fuzz_input.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,24 +33,12 @@ static struct {
 	unsigned sender_of[OPS_SENDERS]; /* a node's place; OPS_NODES = of one that is gone */
 	kp2p_event *ev[OPS_EVENTS];
 	char text[2][OPS_TEXT + 1];
-	kp_slice in;
 } G;
-
-static uint8_t ops_byte(void)
-{
-	return G.in.n > 0 ? kp_slice_take(&G.in, 1).p[0] : 0;
-}
-
-static kp_slice ops_bytes(void)
-{
-	size_t n = ops_byte();
-	return kp_slice_take(&G.in, KP_MIN(n, G.in.n));
-}
 
 /* A text of the input, or NULL; two live at a time. */
 static const char *ops_text(unsigned which)
 {
-	kp_slice s = ops_bytes();
+	kp_slice s = fuzz_bytes();
 	if (s.n == 255)
 		return NULL;
 	if (s.n > 0)
@@ -62,26 +51,26 @@ static const char *ops_text(unsigned which)
 static int ops_int(void)
 {
 	static const int edges[] = {-1, INT32_MIN, INT32_MAX, 1023, 1024, 32};
-	uint8_t b = ops_byte();
+	uint8_t b = fuzz_byte();
 	return b >= 250 ? edges[b - 250] : b % 40;
 }
 
 /* Milliseconds. */
 static int ops_wait(void)
 {
-	uint8_t b = ops_byte();
+	uint8_t b = fuzz_byte();
 	return b == 255 ? 10 : b % 8 == 7;
 }
 
 static int64_t ops_token(void)
 {
-	uint8_t b = ops_byte();
+	uint8_t b = fuzz_byte();
 	return b == 255 ? -1 : b == 254 ? INT64_MAX : b % 32;
 }
 
 static ops_node *ops_pick(void)
 {
-	return &G.node[ops_byte() % OPS_NODES];
+	return &G.node[fuzz_byte() % OPS_NODES];
 }
 
 /* --- results --- */
@@ -145,7 +134,7 @@ static void ops_saw(ops_node *o, const kp2p_event *ev)
 /* Kept for later, so that it outlives its node; the one in its place is freed. */
 static void ops_keep(kp2p_event *ev)
 {
-	kp2p_event **at = &G.ev[ops_byte() % OPS_EVENTS];
+	kp2p_event **at = &G.ev[fuzz_byte() % OPS_EVENTS];
 	kp2p_events_free(at, 1);
 	KP_ASSERT(*at == NULL);
 	*at = ev;
@@ -178,7 +167,7 @@ static uint64_t ops_le(const uint8_t *p, unsigned n)
 
 static void ops_packed(ops_node *o, int inbox)
 {
-	size_t cap = ops_byte() * 9u, used = 77, at = 0;
+	size_t cap = fuzz_byte() * 9u, used = 77, at = 0;
 	uint8_t *buf = malloc(cap + 1);
 	KP_ASSERT(buf != NULL);
 	int r = kp2p_node_poll_packed(o->n, inbox, buf + 1, cap, &used, ops_wait());
@@ -231,7 +220,7 @@ static void ops_poll(ops_node *o, uint8_t how)
 		break;
 	}
 	case 1:
-		ops_batch(o, inbox, ops_byte() % 9, ops_wait());
+		ops_batch(o, inbox, fuzz_byte() % 9, ops_wait());
 		break;
 	case 2:
 		ops_packed(o, inbox);
@@ -353,7 +342,7 @@ static void ops_free(ops_node *o, bool close_first)
 
 static void ops_life(uint8_t how)
 {
-	unsigned place = ops_byte() % OPS_NODES;
+	unsigned place = fuzz_byte() % OPS_NODES;
 	ops_node *o = &G.node[place];
 	switch (how % 8) {
 	case 0:
@@ -372,7 +361,7 @@ static void ops_life(uint8_t how)
 		ops_free(o, how / 8 % 4 != 0);
 		break;
 	case 6:
-		ops_check(kp2p_stop(how & 8 ? o->stop_id : (int64_t)ops_byte() * 4099 - 2), NULL);
+		ops_check(kp2p_stop(how & 8 ? o->stop_id : (int64_t)fuzz_byte() * 4099 - 2), NULL);
 		break;
 	default:
 		ops_check(kp2p_node_wake(o->n), NULL);
@@ -383,8 +372,8 @@ static void ops_life(uint8_t how)
 
 static void ops_sender(uint8_t how)
 {
-	unsigned i = ops_byte() % OPS_SENDERS, place = ops_byte() % OPS_NODES;
-	unsigned from = ops_byte() % OPS_SENDERS;
+	unsigned i = fuzz_byte() % OPS_SENDERS, place = fuzz_byte() % OPS_NODES;
+	unsigned from = fuzz_byte() % OPS_SENDERS;
 	kp2p_error *err = NULL;
 	if (how % 4 == 0) {
 		kp2p_sender_free(G.sender[i]);
@@ -416,11 +405,11 @@ static const char *ops_topic(uint8_t how)
 
 static void ops_publish(uint8_t how)
 {
-	unsigned i = ops_byte() % OPS_SENDERS;
+	unsigned i = fuzz_byte() % OPS_SENDERS;
 	const char *topic = ops_topic(how);
-	kp_slice data = ops_bytes();
+	kp_slice data = fuzz_bytes();
 	int64_t token = ops_token();
-	size_t len = how & 64 ? ops_byte() * 300u : data.n;
+	size_t len = how & 64 ? fuzz_byte() * 300u : data.n;
 	uint8_t *copy = calloc(1, len + 1); /* exact, but for the byte that makes it not NULL */
 	KP_ASSERT(copy != NULL);
 	memcpy(copy, data.p != NULL ? data.p : copy, KP_MIN(len, data.n));
@@ -435,12 +424,12 @@ static void ops_publish(uint8_t how)
 
 static void ops_publish_batch(uint8_t how)
 {
-	unsigned i = ops_byte() % OPS_SENDERS;
+	unsigned i = fuzz_byte() % OPS_SENDERS;
 	const char *topic = ops_topic(how);
 	uint32_t lens[20];
-	size_t n = ops_byte() % 21, total = 0;
+	size_t n = fuzz_byte() % 21, total = 0;
 	for (size_t k = 0; k < n; k++) {
-		lens[k] = ops_byte() % 50;
+		lens[k] = fuzz_byte() % 50;
 		if (how & 64 && lens[k] == 49)
 			lens[k] = 100000;
 		total += lens[k];
@@ -448,7 +437,7 @@ static void ops_publish_batch(uint8_t how)
 	uint8_t *buf = calloc(1, total + 1);
 	KP_ASSERT(buf != NULL);
 	for (size_t k = 0; k < total; k += 7)
-		buf[k] = ops_byte();
+		buf[k] = fuzz_byte();
 	int64_t token = ops_token();
 	kp2p_error *err = NULL;
 	int r = kp2p_sender_publish_batch(G.sender[i], topic, how & 32 ? NULL : buf,
@@ -469,9 +458,9 @@ static const char *ops_peer(uint8_t how)
 
 static void ops_send(uint8_t how)
 {
-	unsigned i = ops_byte() % OPS_SENDERS;
+	unsigned i = fuzz_byte() % OPS_SENDERS;
 	const char *peer = ops_peer(how), *protocol = how & 64 ? ops_text(1) : "/chat/1";
-	kp_slice data = ops_bytes();
+	kp_slice data = fuzz_bytes();
 	int64_t token = ops_token();
 	kp2p_error *err = NULL;
 	int r = kp2p_sender_send(G.sender[i], peer, protocol, how & 32 ? NULL : data.p, data.n,
@@ -511,11 +500,11 @@ static void ops_request(uint8_t how)
 {
 	static const char *const options[] = {"", "validate=1", "self=1 inbox=3", "inbox=1023"};
 	ops_node *o = ops_pick();
-	int op = how & 4 ? ops_int() : ops_byte() % (KP2P_OP_DHT_GET + 2);
+	int op = how & 4 ? ops_int() : fuzz_byte() % (KP2P_OP_DHT_GET + 2);
 	const char *arg = ops_arg(op, how);
-	const char *data = how & 8 ? ops_text(1) : options[ops_byte() % KP_COUNT_OF(options)];
-	size_t arg_len = arg != NULL ? strlen(arg) : ops_byte();
-	size_t len = data != NULL ? strlen(data) : ops_byte();
+	const char *data = how & 8 ? ops_text(1) : options[fuzz_byte() % KP_COUNT_OF(options)];
+	size_t arg_len = arg != NULL ? strlen(arg) : fuzz_byte();
+	size_t len = data != NULL ? strlen(data) : fuzz_byte();
 	int64_t token = ops_token();
 	kp2p_error *err = NULL;
 	int r = kp2p_node_request(o->n, op, arg, how & 16 ? SIZE_MAX : arg_len, data, len,
@@ -543,7 +532,7 @@ static void ops_ask(uint8_t how)
 		        NULL);
 		break;
 	default:
-		what = how & 128 ? ops_text(0) : whats[ops_byte() % KP_COUNT_OF(whats)];
+		what = how & 128 ? ops_text(0) : whats[fuzz_byte() % KP_COUNT_OF(whats)];
 		ops_check_text(kp2p_node_info(o->n, what, &err), &err);
 	}
 }
@@ -588,7 +577,7 @@ static void ops_plain(uint8_t how)
 
 static void ops_step(void)
 {
-	uint8_t op = ops_byte(), how = ops_byte();
+	uint8_t op = fuzz_byte(), how = fuzz_byte();
 	switch (op % 12) {
 	case 0:
 	case 1:
@@ -625,10 +614,10 @@ static void ops_step(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	memset(&G, 0, sizeof G);
-	G.in = kp_slice_of(data, size);
+	fuzz_in = kp_slice_of(data, size);
 	G.wild = kp2p_config_new();
 	KP_ASSERT(G.wild != NULL && kp2p_abi_version() >> 16 == KP2P_ABI_MAJOR);
-	for (unsigned i = 0; i < OPS_CALLS && G.in.n > 0; i++)
+	for (unsigned i = 0; i < OPS_CALLS && fuzz_in.n > 0; i++)
 		ops_step();
 	kp_abi_mem()->fail_at = 0;
 	for (unsigned i = 0; i < OPS_NODES; i++)

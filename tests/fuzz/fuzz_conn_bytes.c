@@ -5,6 +5,7 @@
 #include "conn/noise.h"
 #include "wire/yamux_hdr.h"
 #include "fuzz_conn_null.h"
+#include "fuzz_input.h"
 
 #define FUZZ_STREAMS 24u
 
@@ -31,13 +32,6 @@ static struct {
 	uint8_t mood; /* bits that make services misbehave */
 	bool dirty, tx_busy;
 } F;
-
-static kp_slice fuzz_in;
-
-static uint8_t fuzz_byte(void)
-{
-	return fuzz_in.n > 0 ? *kp_slice_take(&fuzz_in, 1).p : 0;
-}
 
 static fuzz_flow *fuzz_flow_of(kp_stream *s)
 {

@@ -8,6 +8,7 @@
 #include "wire/noise_payload.h"
 #include "wire/pb.h"
 #include "wire/yamux_hdr.h"
+#include "fuzz_input.h"
 
 #define PEER_HELLO "\x13/multistream/1.0.0\n\x07/noise\n"
 #define PEER_OUT   140000u /* of the connection, not yet read by the peer */
@@ -46,19 +47,7 @@ static struct {
 	uint8_t last[2 + 65535 + 64];
 	size_t last_n;
 	bool astray; /* the connection takes something else for the start of a frame */
-	kp_slice in;
 } G;
-
-static uint8_t peer_byte(void)
-{
-	return G.in.n > 0 ? kp_slice_take(&G.in, 1).p[0] : 0;
-}
-
-static kp_slice peer_bytes(void)
-{
-	size_t n = peer_byte();
-	return kp_slice_take(&G.in, KP_MIN(n, G.in.n));
-}
 
 static void peer_doubt(peer_truth t)
 {
@@ -175,7 +164,7 @@ static void peer_dh(const uint8_t secret[32], const uint8_t pub[32])
 static void peer_small_point(uint8_t pub[32])
 {
 	memset(pub, 0, 32);
-	pub[0] = peer_byte() & 1;
+	pub[0] = fuzz_byte() & 1;
 }
 
 static void peer_put_e(kp_writer *w, uint8_t how)
@@ -227,7 +216,7 @@ static void peer_put_muxers(kp_writer *w, uint8_t how)
 static void peer_payload(kp_writer *w)
 {
 	unsigned key = 2, sig = 2; /* whose; 2 = none */
-	uint8_t fields = peer_byte();
+	uint8_t fields = fuzz_byte();
 	if (fields < 128) { /* as it should be */
 		kp_pb_write_bytes(w, 1, kp_slice_of(K.id[0].pubkey_pb, 36));
 		kp_pb_write_bytes(w, 2, kp_slice_of(K.sig[0], 64));
@@ -236,7 +225,7 @@ static void peer_payload(kp_writer *w)
 		return;
 	}
 	for (unsigned i = 0; i < fields % 16u; i++) {
-		uint8_t how = peer_byte();
+		uint8_t how = fuzz_byte();
 		switch (how % 8) {
 		case 0:
 		case 1:
@@ -252,14 +241,14 @@ static void peer_payload(kp_writer *w)
 			peer_put_muxers(w, how / 8);
 			break;
 		case 5: /* early data, retired, and what nobody knows */
-			kp_pb_write_bytes(w, how & 8 ? 3 : 5 + how / 8u, peer_bytes());
+			kp_pb_write_bytes(w, how & 8 ? 3 : 5 + how / 8u, fuzz_bytes());
 			break;
 		case 6:
 			kp_pb_write_varint(w, 5 + how / 8u, how);
 			break;
 		default: /* any bytes, any number of them */
-			kp_write_slice(w, peer_bytes());
-			for (unsigned k = how & 128 ? peer_byte() * 40u : 0; k > 0; k--)
+			kp_write_slice(w, fuzz_bytes());
+			for (unsigned k = how & 128 ? fuzz_byte() * 40u : 0; k > 0; k--)
 				kp_write_u8(w, (uint8_t)(how & 64 ? k : 0));
 			peer_doubt(PEER_UNSURE);
 			break;
@@ -276,7 +265,7 @@ static void peer_payload(kp_writer *w)
 static void peer_send(kp_writer *w, uint8_t how)
 {
 	size_t n = w->n - 2, told = n;
-	uint8_t at = how < 32 ? 0 : peer_byte();
+	uint8_t at = how < 32 ? 0 : fuzz_byte();
 	peer_truth worst = how < 32 ? PEER_HONEST : PEER_FALSE;
 	KP_ASSERT(!w->full);
 	switch (how / 32) {
@@ -291,7 +280,7 @@ static void peer_send(kp_writer *w, uint8_t how)
 		told = n;
 		break;
 	case 3: /* something follows inside it */
-		kp_write_slice(w, peer_bytes());
+		kp_write_slice(w, fuzz_bytes());
 		worst = w->n - 2 == n ? PEER_HONEST : PEER_FALSE;
 		n = told = w->n - 2;
 		break;
@@ -366,7 +355,7 @@ static void peer_prove(kp_writer *w, uint8_t how)
 	if (w->n - 2 + p.n + KP_AEAD_TAG > KP_NOISE_HS_MAX)
 		peer_doubt(PEER_FALSE);
 	peer_put_sealed(w, kp_slice_of(payload, p.n));
-	peer_send(w, peer_byte());
+	peer_send(w, fuzz_byte());
 }
 
 /* The peer dials: e →, ← e ee s es, s se → */
@@ -374,9 +363,9 @@ static bool peer_initiate(void)
 {
 	kp_span m;
 	kp_writer w = peer_message();
-	peer_put_e(&w, peer_byte());
+	peer_put_e(&w, fuzz_byte());
 	kp_noise_sym_mix_hash(&G.sym, kp_slice_of("", 0));
-	peer_send(&w, peer_byte());
+	peer_send(&w, fuzz_byte());
 	if (G.truth != PEER_HONEST || !peer_take(&m))
 		return false;
 	size_t n = m.n + 2;
@@ -385,7 +374,7 @@ static bool peer_initiate(void)
 	peer_read_s_payload(m, G.e_secret);
 	peer_read(n);
 	w = peer_message();
-	peer_prove(&w, peer_byte());
+	peer_prove(&w, fuzz_byte());
 	return true;
 }
 
@@ -401,9 +390,9 @@ static bool peer_respond(void)
 	KP_ASSERT(m.n == 0);
 	kp_noise_sym_mix_hash(&G.sym, kp_slice_of("", 0));
 	peer_read(n);
-	peer_put_e(&w, peer_byte());
+	peer_put_e(&w, fuzz_byte());
 	peer_dh(G.e_secret, G.re);
-	peer_prove(&w, peer_byte());
+	peer_prove(&w, fuzz_byte());
 	if (!peer_take(&m))
 		return false;
 	n = m.n + 2;
@@ -449,7 +438,7 @@ static void peer_frame(kp_slice plain, uint8_t how)
 	KP_ASSERT(err == KP_OK);
 	G.last_n = sealed + 2;
 	if (how == 1)
-		G.last[2 + peer_byte() * sealed / 256] ^= 1;
+		G.last[2 + fuzz_byte() * sealed / 256] ^= 1;
 	if (how == 2)
 		G.last[1] ^= 1;
 	bool refused = how == 1 && !G.astray;
@@ -461,10 +450,10 @@ static void peer_frame(kp_slice plain, uint8_t how)
 static void peer_yamux(uint8_t how)
 {
 	uint8_t frame[KP_YAMUX_HDR_SIZE + 256];
-	kp_slice body = how & 4 ? peer_bytes() : kp_slice_str("\x13/multistream/1.0.0\n\x03/x\n");
-	kp_yamux_hdr h = {how & 3, peer_byte() & 15, peer_byte(), (uint32_t)body.n};
+	kp_slice body = how & 4 ? fuzz_bytes() : kp_slice_str("\x13/multistream/1.0.0\n\x03/x\n");
+	kp_yamux_hdr h = {how & 3, fuzz_byte() & 15, fuzz_byte(), (uint32_t)body.n};
 	if (h.type != KP_YAMUX_DATA) {
-		h.length = how & 8 ? UINT32_MAX - peer_byte() : peer_byte();
+		h.length = how & 8 ? UINT32_MAX - fuzz_byte() : fuzz_byte();
 		body.n = 0;
 	}
 	kp_yamux_hdr_write(&h, frame);
@@ -476,14 +465,14 @@ static void peer_yamux(uint8_t how)
 static void peer_talk(void)
 {
 	static const char muxer[] = "\x13/multistream/1.0.0\n\x0d/yamux/1.0.0\n";
-	uint8_t op = peer_byte();
+	uint8_t op = fuzz_byte();
 	kp_slice raw;
 	switch (op % 10) {
 	case 0:
 		peer_frame(kp_slice_str(muxer), 0);
 		break;
 	case 1:
-		peer_frame(peer_bytes(), op / 10 % 3u);
+		peer_frame(fuzz_bytes(), op / 10 % 3u);
 		break;
 	case 2: /* once more: its number has passed */
 		if (G.last_n > 0) {
@@ -492,7 +481,7 @@ static void peer_talk(void)
 		}
 		break;
 	case 3:
-		raw = peer_bytes();
+		raw = fuzz_bytes();
 		G.astray |= raw.n > 0;
 		peer_feed(raw.p, raw.n);
 		break;
@@ -504,14 +493,14 @@ static void peer_talk(void)
 	case 5:
 		kp_conn_on_read(G.c, G.now, 0);
 		peer_settle();
-		G.in.n = 0; /* nothing can follow */
+		fuzz_in.n = 0; /* nothing can follow */
 		break;
 	case 6:
 		kp_conn_goodbye(G.c, G.now, KP_WHY_LOCAL_CLOSE, G.now + KP_SEC(2));
 		peer_settle();
 		break;
 	default:
-		peer_yamux(peer_byte());
+		peer_yamux(fuzz_byte());
 	}
 }
 
@@ -591,8 +580,8 @@ static void peer_end(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	memset(&G, 0, sizeof G);
-	G.in = kp_slice_of(data, size);
-	uint8_t role = peer_byte();
+	fuzz_in = kp_slice_of(data, size);
+	uint8_t role = fuzz_byte();
 	bool outbound = (role & 1) != 0;
 	peer_once();
 	peer_start(role);
@@ -613,7 +602,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (believed && G.truth == PEER_HONEST) {
 		peer_keys(!outbound);
 		peer_read_all();
-		while (G.in.n > 0 && !peer_dead()) {
+		while (fuzz_in.n > 0 && !peer_dead()) {
 			peer_talk();
 			peer_read_all();
 		}

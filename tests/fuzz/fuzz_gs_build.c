@@ -9,6 +9,7 @@
 #include "wire/pb.h"
 #include "wire/rpc.h"
 #include "wire/varint.h"
+#include "fuzz_input.h"
 
 #include <math.h>
 
@@ -35,24 +36,18 @@ static struct {
 	uint8_t rpc[BUILD_BODY], control[BUILD_BODY];
 	kp_writer w, c;
 	bool starved; /* allocations were refused: less can be asked of the router */
-	kp_slice in;
 } G;
-
-static uint8_t build_byte(void)
-{
-	return G.in.n > 0 ? kp_slice_take(&G.in, 1).p[0] : 0;
-}
 
 static kp_slice build_bytes(void)
 {
-	size_t n = build_byte() % 64;
-	return kp_slice_take(&G.in, KP_MIN(n, G.in.n));
+	size_t n = fuzz_byte() % 64;
+	return kp_slice_take(&fuzz_in, KP_MIN(n, fuzz_in.n));
 }
 
 static kp_slice build_topic(void)
 {
 	static const char *const topics[] = {"t", "u", "v", "w", "a rather long name of a topic"};
-	uint8_t b = build_byte();
+	uint8_t b = fuzz_byte();
 	return b < 240 ? kp_slice_str(topics[b % KP_COUNT_OF(topics)]) : build_bytes();
 }
 
@@ -85,7 +80,7 @@ static void build_know(kp_slice from, kp_slice seqno, kp_slice data)
 
 static kp_slice build_an_id(void)
 {
-	uint8_t b = build_byte();
+	uint8_t b = fuzz_byte();
 	if (b >= 200)
 		return build_bytes();
 	const build_id *id = &G.ids[b % BUILD_IDS];
@@ -102,7 +97,7 @@ static void build_subopt(void)
 {
 	uint8_t buf[200];
 	kp_writer w = kp_writer_of(buf, sizeof buf);
-	uint8_t how = build_byte();
+	uint8_t how = fuzz_byte();
 	if ((how & 4) == 0)
 		kp_pb_write_varint(&w, 1, how & 1);
 	kp_pb_write_bytes(&w, 2, build_topic());
@@ -129,10 +124,10 @@ enum { BAD_SIG = 1, NO_SIG = 2, BAD_KEY = 4, NO_FROM = 8, OTHER_FROM = 16, NO_SE
 static void build_message(void)
 {
 	static uint8_t data[2000], buf[BUILD_BODY];
-	uint8_t author = build_byte(), how = build_byte() & build_byte() & 63;
-	uint8_t form = build_byte();
+	uint8_t author = fuzz_byte(), how = fuzz_byte() & fuzz_byte() & 63;
+	uint8_t form = fuzz_byte();
 	const kp_identity *id = build_self(author), *other = build_self(author + 1u);
-	uint32_t number = author & 128 ? build_byte() : ++G.number;
+	uint32_t number = author & 128 ? fuzz_byte() : ++G.number;
 	size_t n = form & 64 ? sizeof data : 5 + form % 8u;
 	uint8_t seqno[8] = {0, 0, 0, 0, (uint8_t)(number >> 8), (uint8_t)number}, sig[64];
 	memset(data, 0, sizeof data);
@@ -165,7 +160,7 @@ static void build_ids(uint32_t number, uint32_t id_field)
 	kp_writer w = kp_writer_of(buf, sizeof buf);
 	if (id_field == 2)
 		kp_pb_write_bytes(&w, 1, build_topic());
-	uint8_t n = build_byte();
+	uint8_t n = fuzz_byte();
 	kp_slice id = build_an_id();
 	for (unsigned i = 0; i < (n >= 250 ? 100u : n % 8u); i++, id = build_an_id())
 		kp_pb_write_bytes(&w, id_field, id);
@@ -176,7 +171,7 @@ static void build_px(kp_writer *prune)
 {
 	uint8_t buf[700], record[400];
 	kp_writer w = kp_writer_of(buf, sizeof buf), r = kp_writer_of(record, sizeof record);
-	uint8_t how = build_byte();
+	uint8_t how = fuzz_byte();
 	const kp_identity *id = build_self(how), *named = how & 32 ? build_self(how + 1u) : id;
 	kp_maddr addr;
 	const char *why;
@@ -196,12 +191,12 @@ static void build_prune(void)
 {
 	static uint8_t buf[BUILD_BODY];
 	kp_writer w = kp_writer_of(buf, sizeof buf);
-	uint8_t how = build_byte();
+	uint8_t how = fuzz_byte();
 	kp_pb_write_bytes(&w, 1, build_topic());
 	for (unsigned i = 0; i < how % 4u; i++)
 		build_px(&w);
 	if (how & 16)
-		kp_pb_write_varint(&w, 3, how & 32 ? UINT64_MAX - build_byte() : build_byte());
+		kp_pb_write_varint(&w, 3, how & 32 ? UINT64_MAX - fuzz_byte() : fuzz_byte());
 	build_put(&G.c, 4, &w);
 }
 
@@ -216,7 +211,7 @@ static void build_graft(void)
 /* A field of any number and wire type, at the top or among the control items. */
 static void build_unknown(void)
 {
-	uint8_t how = build_byte();
+	uint8_t how = fuzz_byte();
 	kp_writer *to = how & 1 ? &G.w : &G.c;
 	uint32_t number = 1 + how / 4 % 16u;
 	if (how & 128)
@@ -224,7 +219,7 @@ static void build_unknown(void)
 	else if (how & 2)
 		kp_pb_write_bytes(to, number, build_bytes());
 	else
-		kp_pb_write_varint(to, number, build_byte());
+		kp_pb_write_varint(to, number, fuzz_byte());
 }
 
 /* --- sending --- */
@@ -236,7 +231,7 @@ static void build_send(uint8_t how)
 	kp_writer h = kp_writer_of(head, sizeof head);
 	if (G.c.n > 0)
 		build_put(&G.w, 3, &G.c);
-	kp_varint_write(&h, G.w.n + (how & 128 ? build_byte() : 0u));
+	kp_varint_write(&h, G.w.n + (how & 128 ? fuzz_byte() : 0u));
 	if (G.to[i] != NULL && !G.w.full) {
 		size_t cut = how & 64 ? G.w.n / 2 : 0;
 		fake_script_send(G.to[i], head, h.n);
@@ -312,7 +307,7 @@ static void build_own(uint8_t how)
 
 static void build_step(void)
 {
-	uint8_t op = build_byte(), how;
+	uint8_t op = fuzz_byte(), how;
 	switch (op % 20) {
 	case 0:
 		build_subopt();
@@ -341,31 +336,31 @@ static void build_step(void)
 		build_unknown();
 		return;
 	case 10:
-		build_publish(build_byte());
+		build_publish(fuzz_byte());
 		break;
 	case 11:
-		build_own(build_byte());
+		build_own(fuzz_byte());
 		break;
 	case 12:
-		build_events(build_byte());
+		build_events(fuzz_byte());
 		break;
 	case 13:
-		how = build_byte();
+		how = fuzz_byte();
 		fake_run(G.net,
 		         fake_now(G.net) + (how & 1 ? KP_MS(10) : KP_SEC(1)) * (how / 2 % 64));
 		build_scores();
 		break;
 	case 14:
-		how = build_byte();
+		how = fuzz_byte();
 		build_join(how / 32 % BUILD_PEERS, how);
 		break;
 	case 15:
-		how = build_byte();
+		how = fuzz_byte();
 		fake_fail_at(G.router, how & 1, 1 + how / 2 % 16u);
 		G.starved = true;
 		break;
 	default:
-		build_send(build_byte());
+		build_send(fuzz_byte());
 	}
 }
 
@@ -416,8 +411,8 @@ static void build_still_serves(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	memset(&G, 0, sizeof G);
-	G.in = kp_slice_of(data, KP_MIN(size, (size_t)BUILD_INPUT));
-	uint8_t a = build_byte(), b = build_byte();
+	fuzz_in = kp_slice_of(data, KP_MIN(size, (size_t)BUILD_INPUT));
+	uint8_t a = fuzz_byte(), b = fuzz_byte();
 	build_params(a, b);
 	G.w = kp_writer_of(G.rpc, sizeof G.rpc);
 	G.c = kp_writer_of(G.control, sizeof G.control);
@@ -428,7 +423,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		G.peer[i] = fake_node(G.net, NULL);
 		build_join(i, (uint8_t)(i % 2 * 8 + (i == 4 ? b / 32 : 0)));
 	}
-	while (G.in.n > 0)
+	while (fuzz_in.n > 0)
 		build_step();
 	build_send(0);
 	fake_fail_at(G.router, false, 0);

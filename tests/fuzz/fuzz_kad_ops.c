@@ -5,6 +5,7 @@
 #include "svc/fake_svc.h"
 #include "svc/kad/kad.h"
 #include "wire/kad_msg.h"
+#include "fuzz_input.h"
 
 #define OPS_PEERS   48u
 #define OPS_LOOKUPS 64u
@@ -26,19 +27,7 @@ static struct {
 	bool answered[OPS_PEERS]; /* or has said something that could be an answer */
 	ops_lookup lookups[OPS_LOOKUPS];
 	kp_stream *in_streams[OPS_STREAMS];
-	kp_slice in;
 } G;
-
-static uint8_t ops_byte(void)
-{
-	return G.in.n > 0 ? kp_slice_take(&G.in, 1).p[0] : 0;
-}
-
-static kp_slice ops_bytes(void)
-{
-	size_t n = ops_byte();
-	return kp_slice_take(&G.in, KP_MIN(n, G.in.n));
-}
 
 /* --- checks --- */
 
@@ -103,13 +92,13 @@ static void ops_done(void *ctx, kp_time now, kp_err err, const kp_kad_found *fou
 
 static void ops_find(uint8_t how)
 {
-	ops_lookup *l = &G.lookups[ops_byte() % OPS_LOOKUPS];
+	ops_lookup *l = &G.lookups[fuzz_byte() % OPS_LOOKUPS];
 	if (l->running)
 		return;
-	l->target = G.id[ops_byte() % OPS_PEERS];
+	l->target = G.id[fuzz_byte() % OPS_PEERS];
 	l->running = true;
 	if (kp_kad_find(G.kad, fake_now(G.h), &l->target, (how & 1) != 0,
-	                how & 2 ? KP_MS(100) * ops_byte() : 0, ops_done, l, &l->id) != KP_OK)
+	                how & 2 ? KP_MS(100) * fuzz_byte() : 0, ops_done, l, &l->id) != KP_OK)
 		l->running = false;
 }
 
@@ -155,7 +144,7 @@ static void ops_peer(uint8_t how)
 	static const char *const from[] = {"/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.9/tcp/1",
 	                                   "/ip4/8.8.8.8/tcp/1", "/ip6/2001:db8::1/tcp/1"};
 	static const kp_err errs[] = {KP_E_UNREACHABLE, KP_E_CANCELED, KP_E_LIMIT, KP_E_NOMEM};
-	unsigned i = ops_byte() % (OPS_PEERS - 1);
+	unsigned i = fuzz_byte() % (OPS_PEERS - 1);
 	const kp_peer_id *id = &G.id[i];
 	switch (how % 8) {
 	case 0:
@@ -196,8 +185,8 @@ static size_t ops_message(kp_kad_type type, uint8_t *buf, size_t cap)
 		KP_ASSERT(err == KP_OK);
 		some[i] = kp_maddr_slice(&addrs[i]);
 	}
-	some[4] = ops_bytes(); /* an address, or not */
-	uint8_t how = ops_byte(), first = ops_byte(), n = ops_byte() % 41;
+	some[4] = fuzz_bytes(); /* an address, or not */
+	uint8_t how = fuzz_byte(), first = fuzz_byte(), n = fuzz_byte() % 41;
 	for (unsigned i = 0; i < n; i++) {
 		kp_kad_peer_out *p = &peers[i];
 		p->id = &G.id[(first + i * (how & 1 ? 1u : 7u)) % OPS_PEERS];
@@ -207,7 +196,7 @@ static size_t ops_message(kp_kad_type type, uint8_t *buf, size_t cap)
 	}
 	memset(&record, 0, sizeof record);
 	record.key = record.value = some[4];
-	kp_slice key = how & 16 ? kp_peer_id_slice(&G.id[first % OPS_PEERS]) : ops_bytes();
+	kp_slice key = how & 16 ? kp_peer_id_slice(&G.id[first % OPS_PEERS]) : fuzz_bytes();
 	kp_kad_out out = {type,  how & 32 ? 10 : 0, key, how & 64 ? &record : NULL, peers, n,
 	                  peers, how & 128 ? n : 0u};
 	kp_writer w = kp_writer_of(buf, cap);
@@ -232,7 +221,7 @@ static void ops_answer(uint8_t how)
 		fake_remote_reset(s);
 		break;
 	case 1:
-		raw = ops_bytes();
+		raw = fuzz_bytes();
 		fake_remote_send(s, raw.p, raw.n);
 		break;
 	case 2:
@@ -271,18 +260,18 @@ static void ops_ask(uint8_t how)
 		*s = NULL;
 		break;
 	case 3:
-		raw = ops_bytes();
+		raw = fuzz_bytes();
 		fake_remote_send(*s, raw.p, raw.n);
 		break;
 	default:
 		fake_remote_send(*s, buf,
-		                 ops_message((kp_kad_type)(ops_byte() % 6), buf, sizeof buf));
+		                 ops_message((kp_kad_type)(fuzz_byte() % 6), buf, sizeof buf));
 	}
 }
 
 static void ops_step(void)
 {
-	uint8_t op = ops_byte(), how = ops_byte();
+	uint8_t op = fuzz_byte(), how = fuzz_byte();
 	switch (op % 10) {
 	case 0:
 		ops_find(how);
@@ -312,7 +301,7 @@ static void ops_step(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	memset(&G, 0, sizeof G);
-	G.in = kp_slice_of(data, size);
+	fuzz_in = kp_slice_of(data, size);
 	kp_kad_params params = kp_kad_params_default();
 	G.h = fake_host_new(1);
 	for (uint32_t i = 0; i < OPS_PEERS - 1; i++)
@@ -323,7 +312,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	KP_ASSERT(G.kad != NULL);
 	fake_register(G.h, &kp_kad_svc_ops, G.kad);
 	fake_serve(G.h, &kp_kad_proto_ops, kp_kad_protos[0], G.kad);
-	for (unsigned i = 0; i < OPS_STEPS && G.in.n > 0; i++)
+	for (unsigned i = 0; i < OPS_STEPS && fuzz_in.n > 0; i++)
 		ops_step();
 	kp_host_env(G.h)->mem->fail_at = 0;
 	fake_run_for(G.h, KP_SEC(61));
