@@ -29,7 +29,7 @@ kp_maddr sim_addr(unsigned i)
 	return m;
 }
 
-GsSim::GsSim(const SimOptions &o) : opt(o), net(fake_net_new(o.seed, false)), of(o.nodes)
+GsSim::GsSim(const SimOptions &o) : opt(o), net(fake_net_new(o.seed, false))
 {
 	uint8_t key[32] = {1};
 	memcpy(key + 8, &o.seed, sizeof o.seed);
@@ -64,14 +64,9 @@ unsigned GsSim::random(unsigned below)
 	return (unsigned)kp_rng_below(&rng, below);
 }
 
-bool GsSim::connected(unsigned a, unsigned b)
-{
-	return fake_conn_between(nodes[a], nodes[b]) != nullptr;
-}
-
 void GsSim::connect(unsigned a, unsigned b)
 {
-	if (a == b || connected(a, b))
+	if (a == b || fake_conn_between(nodes[a], nodes[b]) != nullptr)
 		return;
 	kp_time spread = opt.latency_max - opt.latency_min;
 	kp_time latency = opt.latency_min + (spread > 0 ? kp_rng_below(&rng, spread) : 0);
@@ -83,21 +78,13 @@ void GsSim::set_up(unsigned node, bool is_up)
 	up[node] = is_up;
 	if (is_up)
 		return;
-	disconnect_all(node);
+	for (kp_host *other : nodes)
+		if (fake_conn_between(nodes[node], other) != nullptr)
+			fake_disconnect(nodes[node], other);
 	for (Sent &s : sent) { /* what it has not got by now it may miss */
-		if (s.want[node]) {
+		if (s.want[node])
 			count.expected--;
-			of[node].expected--;
-		}
 		s.want[node] = false;
-	}
-}
-
-void GsSim::disconnect_all(unsigned node)
-{
-	for (unsigned i = 0; i < nodes.size(); i++) {
-		if (connected(node, i))
-			fake_disconnect(nodes[node], nodes[i]);
 	}
 }
 
@@ -140,7 +127,6 @@ void GsSim::publish(size_t bytes, int from)
 		bool want = up[i] && i != node;
 		s.want.push_back(want);
 		count.expected += want;
-		of[i].expected += want;
 	}
 	s.got.assign(nodes.size(), false);
 	sent.push_back(s);
@@ -165,10 +151,8 @@ void GsSim::on_event(unsigned node, kp_event *ev)
 	if (!sent[index].want[node])
 		return;
 	sent[index].want[node] = false;
-	for (SimCount *c : {&count, &of[node]}) {
-		c->delivered++;
-		c->delays.push_back(net->now - sent[index].at);
-	}
+	count.delivered++;
+	count.delays.push_back(net->now - sent[index].at);
 }
 
 uint64_t GsSim::stat(kp_stat which) const

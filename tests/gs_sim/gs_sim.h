@@ -36,12 +36,10 @@ class GsSim
 
 	void run(kp_time d);
 	void connect(unsigned a, unsigned b);
-	bool connected(unsigned a, unsigned b);
 	/* From a random node that is up, or from this one; expects it at every other node that is
 	 * up. */
 	void publish(size_t bytes, int from = -1);
 	void set_up(unsigned node, bool up); /* down: all its connections end */
-	void disconnect_all(unsigned node);
 	/* The process ends, with a goodbye or without, and begins anew, knowing nothing. */
 	void restart(unsigned node, bool goodbye, kp_time away);
 	uint64_t stat(kp_stat which) const; /* of all nodes */
@@ -57,7 +55,6 @@ class GsSim
 	std::vector<kp_host *> nodes;
 	std::vector<bool> up;
 	SimCount count;
-	std::vector<SimCount> of; /* the same of each node alone */
 
       private:
 	void on_event(unsigned node, kp_event *ev);
