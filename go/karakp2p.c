@@ -5743,11 +5743,11 @@ void kp_noise_payload_write(kp_writer *w, kp_slice identity_key, kp_slice identi
 kp_err kp_pb_read_varint(kp_slice *in, uint64_t *out)
 {
 	uint64_t v = 0;
+	/* ends by its tenth byte */
 	for (size_t i = 0; i < in->n; i++) {
 		uint8_t b = in->p[i];
 		if (i == PB_VARINT_MAX_SIZE - 1 && b > 1)
-			return KP_E_PROTO; /* over 64 bits, or an eleventh byte: never further than
-			                      here */
+			return KP_E_PROTO; /* over 64 bits, or an eleventh byte */
 		v |= (uint64_t)(b & 0x7f) << (7 * i);
 		if (b & 0x80)
 			continue;
@@ -10453,8 +10453,8 @@ void kp_lenframe_skip(kp_lenframe *f);
 /* True between two frames: a stream that ends here ended cleanly. */
 static inline bool kp_lenframe_idle(const kp_lenframe *f)
 {
-	return f->shift ==
-	       0; /* from the first byte of a length to the last of its body it is not */
+	/* from the first byte of a length to the last of its body it is not 0 */
+	return f->shift == 0;
 }
 
 /* Drops an incomplete frame; ready for a new one. */
@@ -19322,8 +19322,7 @@ static bool rpc_out_drain(kp_gs *gs, gs_peer *p, kp_list *l, kp_rpc_builder *b)
 	{
 		gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
 		bool sub = c->kind == GS_CTL_SUBSCRIBE || c->kind == GS_CTL_UNSUBSCRIBE;
-		/* within an RPC subscriptions are read first: after control they take the next one
-		 */
+		/* subscriptions are read first: after control they take an RPC of their own */
 		if ((sub && b->items_n > 0) || !rpc_out_put(gs, p, b, c))
 			return false;
 		kp_list_del(&c->link);

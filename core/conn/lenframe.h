@@ -40,8 +40,8 @@ void kp_lenframe_skip(kp_lenframe *f);
 /* True between two frames: a stream that ends here ended cleanly. */
 static inline bool kp_lenframe_idle(const kp_lenframe *f)
 {
-	return f->shift ==
-	       0; /* from the first byte of a length to the last of its body it is not */
+	/* from the first byte of a length to the last of its body it is not 0 */
+	return f->shift == 0;
 }
 
 /* Drops an incomplete frame; ready for a new one. */

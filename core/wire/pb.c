@@ -8,11 +8,11 @@
 kp_err kp_pb_read_varint(kp_slice *in, uint64_t *out)
 {
 	uint64_t v = 0;
+	/* ends by its tenth byte */
 	for (size_t i = 0; i < in->n; i++) {
 		uint8_t b = in->p[i];
 		if (i == PB_VARINT_MAX_SIZE - 1 && b > 1)
-			return KP_E_PROTO; /* over 64 bits, or an eleventh byte: never further than
-			                      here */
+			return KP_E_PROTO; /* over 64 bits, or an eleventh byte */
 		v |= (uint64_t)(b & 0x7f) << (7 * i);
 		if (b & 0x80)
 			continue;

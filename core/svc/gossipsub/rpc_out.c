@@ -57,8 +57,7 @@ static bool rpc_out_drain(kp_gs *gs, gs_peer *p, kp_list *l, kp_rpc_builder *b)
 	{
 		gs_ctl *c = KP_CONTAINER_OF(it, gs_ctl, link);
 		bool sub = c->kind == GS_CTL_SUBSCRIBE || c->kind == GS_CTL_UNSUBSCRIBE;
-		/* within an RPC subscriptions are read first: after control they take the next one
-		 */
+		/* subscriptions are read first: after control they take an RPC of their own */
 		if ((sub && b->items_n > 0) || !rpc_out_put(gs, p, b, c))
 			return false;
 		kp_list_del(&c->link);
